@@ -1,0 +1,332 @@
+"""The contract of the log: what every store does, and what all of them refuse.
+
+One log is one sequence of events in commit order. A stream is the events of one aggregate inside
+it, named `category-id`; its version is the number of its events. Every clause below is a test in
+`diptych.testing.conformance` that every store passes.
+
+- An append is atomic: all of its writes and its command record, or nothing.
+- Its expected versions and its condition are checked against the state that it is added to.
+- Positions increase in commit order and are never used twice. Who has seen position p never later
+  meets an event at or below p that it had not seen. On a `dense` log they are 1, 2, 3, …
+- `after` is always exclusive.
+- A command id takes effect once. The same id with the same hash gets the first outcome, with
+  `repeated` set, before anything else is looked at; with another hash, `CommandIdReused`.
+- An acknowledged append is durable to the level that `durability` states.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+from diptych.errors import InvalidInput, LimitExceeded
+from diptych.messages import EventData, RecordedEvent
+
+MAX_EVENT_BYTES: Final = 1_000_000
+MAX_APPEND_BYTES: Final = 4_000_000
+MAX_APPEND_EVENTS: Final = 10_000
+MAX_NAME_LENGTH: Final = 512
+"""Characters of a stream name, event type, tag, tenant or principal."""
+MAX_VERSION: Final = 2**63 - 1
+
+
+class AnyVersion(Enum):
+    ANY_VERSION = "any version"
+
+
+ANY_VERSION: Final = AnyVersion.ANY_VERSION
+"""Append whatever the stream's version is."""
+
+ExpectedVersion = int | AnyVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Events for one stream. `expected_version` 0 means that the stream must not exist yet."""
+
+    stream: str
+    events: tuple[EventData, ...]
+    expected_version: ExpectedVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """Matches an event whose type is one of `types` (empty: any) and that has all of `tags`."""
+
+    types: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+    def matches(self, event_type: str, tags: Iterable[str]) -> bool:
+        return (not self.types or event_type in self.types) and self.tags.issubset(tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Append only if no event of the same tenant after position `after` meets any criterion.
+
+    This is the append condition of dynamic consistency boundaries (dcb.events). `after` is the
+    `head` of the page from which the decision was made, so that the condition covers all that
+    the decision did not see.
+    """
+
+    criteria: tuple[Criterion, ...]
+    after: int
+
+
+class CommandKey(NamedTuple):
+    """What makes a command id unique: no tenant or principal can meet another's commands."""
+
+    tenant: str
+    principal: str
+    command_id: UUID
+
+
+class StreamVersion(NamedTuple):
+    stream: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """Remembers with the append that a command took effect.
+
+    `hash` is a digest of what the client sent; `streams` are reported when there is nothing to
+    append (then they are what the decision was made on, otherwise leave them empty).
+    """
+
+    key: CommandKey
+    hash: bytes = b""
+    streams: tuple[StreamVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Everything that one append does. Without writes it only records that a command did nothing.
+
+    `metadata` is JSON (`Metadata.to_json`) and is stored with each event.
+    """
+
+    writes: tuple[Write, ...]
+    condition: Condition | None = None
+    command: CommandRecord | None = None
+    tenant: str = ""
+    metadata: bytes = b"{}"
+
+
+class Point(NamedTuple):
+    """A position and the id of the event there: this tells one history from another.
+
+    `START` is before the first event. `event_id` None means that nobody looked.
+    """
+
+    position: int
+    event_id: UUID | None = None
+
+
+START: Final = Point(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where the append went: its streams with their versions after it, and its last event.
+
+    With nothing to append `point` is the head of the log at that time. `repeated` says that the
+    command had taken effect before, and that this is what came of it then.
+    """
+
+    point: Point
+    streams: tuple[StreamVersion, ...]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Ask for the events of a stream after a version and, with `command`, for what became of it."""
+
+    stream: str
+    tenant: str = ""
+    after: int = 0
+    command: CommandKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCommand:
+    """A command that took effect, as the log remembers it."""
+
+    hash: bytes
+    outcome: Appended
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A stream from one snapshot: its events after the version that was asked for.
+
+    `version` is the stream's version, `point` the place of its last event (`START` if it has
+    none), whether or not they are among `events`. `command` is what became of the command that
+    was asked for, None if nothing did.
+    """
+
+    events: Sequence[RecordedEvent]
+    version: int
+    point: Point
+    command: RecordedCommand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Part of the log, from one snapshot.
+
+    `scanned` is how far the store looked, whether or not events there matched: read on after it.
+    At `scanned.position == head` there is nothing more. `head` is the position of the log's last
+    event.
+    """
+
+    events: Sequence[RecordedEvent]
+    scanned: Point
+    head: int
+
+
+class EventStore(Protocol):
+    """The log. Open it with `async with`, or with `open` and `close`.
+
+    A protocol for stores that live in this package: others are welcome, must pass the conformance
+    suite, and may see it change between minor versions.
+    """
+
+    @property
+    def log_id(self) -> UUID:
+        """Made when the log is created; tells one log from another."""
+        ...
+
+    @property
+    def dense(self) -> bool:
+        """Whether positions are 1, 2, 3, … without holes."""
+        ...
+
+    @property
+    def durability(self) -> str:
+        """One line on what an acknowledgement survives, for the start-up report."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """Refuse new work, finish what was accepted, release everything."""
+        ...
+
+    async def append(self, append: Append) -> Appended:
+        """Add events, or refuse and change nothing.
+
+        A caller that is cancelled while it waits does not take the append back.
+
+        Raises:
+            ConcurrencyError: a stream is not at its expected version.
+            ConditionFailed: an event matches the condition.
+            CommandIdReused: the command id took effect before, with another hash.
+            InvalidInput, LimitExceeded: as `validate` says.
+            Overloaded: too many appends are waiting.
+            OutcomeUnknown: the answer to the commit was lost.
+            StoreError: the database cannot do it; nothing was written.
+        """
+        ...
+
+    async def load(self, load: Load) -> Loaded:
+        """Read one stream, to its end, in version order."""
+        ...
+
+    async def read(
+        self,
+        *,
+        after: Point = START,
+        limit: int = 1000,
+        categories: frozenset[str] | None = None,
+        criteria: tuple[Criterion, ...] | None = None,
+        tenant: str | None = None,
+    ) -> LogPage:
+        """Read the log in position order: at most `limit` events, of these categories, that meet
+        any criterion, of this tenant (None: all of each).
+
+        Raises:
+            HistoryDiverged: `after` carries an event id, and the log has another event there or
+                ends before it.
+        """
+        ...
+
+    async def head(self) -> Point:
+        """The last event of the log, `START` when it is empty."""
+        ...
+
+    async def moved(self, after: int) -> None:
+        """Return once the log's head may be beyond `after`: at once if it is.
+
+        A hint: it may return too early, and within a second after an append by another process.
+        """
+        ...
+
+
+def category_of(stream: str) -> str:
+    """The part of a stream name before the first `-`."""
+    return stream.partition("-")[0]
+
+
+def validate(append: Append) -> None:
+    """Refuse what no store accepts, before anything is queued.
+
+    Raises:
+        LimitExceeded: an event over 1 MB, an append over 4 MB or 10,000 events, a name over 512
+            characters.
+        InvalidInput: an empty or unprintable name, a NUL character or lone surrogate, a stream
+            twice, a write without events, a version out of range, nothing to do.
+    """
+    if not append.writes and append.command is None:
+        raise InvalidInput("writes", "an append needs a write or a command record")
+    check_name("tenant", append.tenant, empty=True)
+    streams = [write.stream for write in append.writes]
+    if len(set(streams)) < len(streams):
+        raise InvalidInput("writes", "each stream may be written once in an append")
+    size = len(append.metadata)
+    events = 0
+    for write in append.writes:
+        size += _validate_write(write)
+        events += len(write.events)
+    if events > MAX_APPEND_EVENTS:
+        raise LimitExceeded("writes", limit=MAX_APPEND_EVENTS, unit="events an append")
+    if size > MAX_APPEND_BYTES:
+        raise LimitExceeded("writes", limit=MAX_APPEND_BYTES, unit="bytes an append")
+    if append.command is not None:
+        check_name("principal", append.command.key.principal, empty=True)
+    if append.condition is not None:
+        check_version("condition.after", append.condition.after)
+
+
+def _validate_write(write: Write) -> int:
+    check_name("stream", write.stream)
+    if not isinstance(write.expected_version, AnyVersion):
+        check_version("expected_version", write.expected_version)
+    if not write.events:
+        raise InvalidInput("events", "a write needs at least one event")
+    size = 0
+    for event in write.events:
+        check_name("type", event.type)
+        for tag in event.tags:
+            check_name("tag", tag)
+        if len(event.data) > MAX_EVENT_BYTES:
+            raise LimitExceeded("event", limit=MAX_EVENT_BYTES, unit="bytes an event")
+        size += len(event.data)
+    return size
+
+
+def check_name(field_name: str, name: str, *, empty: bool = False) -> None:
+    """Refuse a name that is empty, too long, or not printable text without surrounding blanks."""
+    if len(name) > MAX_NAME_LENGTH:
+        raise LimitExceeded(field_name, limit=MAX_NAME_LENGTH, unit="characters")
+    if not name and not empty:
+        raise InvalidInput(field_name, "must not be empty")
+    if not name.isprintable() or name != name.strip():
+        raise InvalidInput(field_name, "must be printable text without blanks around it")
+
+
+def check_version(field_name: str, version: int) -> None:
+    if isinstance(version, bool) or not 0 <= version <= MAX_VERSION:
+        raise InvalidInput(field_name, f"must be between 0 and {MAX_VERSION}")
