@@ -10,7 +10,7 @@ from uuid import UUID
 from diptych.errors import InvalidToken
 
 _LAYOUT = struct.Struct(">16sQ16s")
-_CHECK_BYTES = 8  # 48 bytes in all: base64 without padding, so each token has one spelling
+_CHECK_BYTES = 8  # 48 bytes in all: base64 without padding
 _NO_EVENT = UUID(int=0)
 
 
@@ -29,23 +29,22 @@ class Token:
 
     def __str__(self) -> str:
         event_id = self.event_id or _NO_EVENT
-        body = _LAYOUT.pack(self.log_id.bytes, self.position, event_id.bytes)
-        return base64.urlsafe_b64encode(body + _check(body)).decode()
+        return _text(_LAYOUT.pack(self.log_id.bytes, self.position, event_id.bytes))
 
     @classmethod
     def parse(cls, text: str) -> "Token":
         """Raises: InvalidToken, whatever is wrong with the text."""
         try:
-            raw = base64.b64decode(text, altchars=b"-_", validate=True)
+            body = base64.urlsafe_b64decode(text)[: _LAYOUT.size]
         except (binascii.Error, ValueError):
             raise InvalidToken from None
-        body, check = raw[: _LAYOUT.size], raw[_LAYOUT.size :]
-        if len(body) != _LAYOUT.size or check != _check(body):
+        if len(body) != _LAYOUT.size or _text(body) != text:
             raise InvalidToken
         log, position, event = _LAYOUT.unpack(body)
         event_id = UUID(bytes=event)
         return cls(UUID(bytes=log), position, None if event_id == _NO_EVENT else event_id)
 
 
-def _check(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_CHECK_BYTES, person=b"diptych-token").digest()
+def _text(body: bytes) -> str:
+    check = blake2b(body, digest_size=_CHECK_BYTES, person=b"diptych-token").digest()
+    return base64.urlsafe_b64encode(body + check).decode()

@@ -1,0 +1,113 @@
+"""`GroupCommit`: many concurrent appends, one transaction.
+
+Theory of operation
+-------------------
+The order of the log costs a lock, and durability costs an fsync; both are paid per transaction.
+So appends that arrive while a transaction commits go together into the next one (`Batcher`).
+
+A backend commits a batch in one transaction and answers each member: what was appended, or why
+that member was refused. A conflict, a failed condition, a repeated command id is the answer of its
+own member; the others go on, and later members see what earlier ones wrote. What a backend raises
+concerns the whole batch, and there are two cases:
+
+- `StoreError`: nothing of it was committed, for sure. One member may have been the reason (too big
+  for what is left of the disk), so the members are tried again, each alone.
+- anything else, `OutcomeUnknown` first: nobody knows. Every member gets `OutcomeUnknown` with its
+  command id, and nothing is tried again, because it may be there already.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from diptych.errors import (
+    OutcomeUnknown,
+    StorageBusy,
+    StorageCorrupt,
+    StorageReadOnly,
+    StoreClosed,
+    StoreError,
+)
+from diptych.store.batching import Answers, Batcher
+from diptych.store.contract import Append, Appended, validate
+
+Commit = Callable[[Sequence[Append]], Answers[Appended]]
+"""The seam of a backend: one transaction, one answer for each member, at once or later."""
+
+_NOT_A_MEMBERS_FAULT = (StorageBusy, StorageCorrupt, StorageReadOnly, StoreClosed)
+_log = logging.getLogger(__name__)
+
+
+class GroupCommit:
+    """The write path of a store.
+
+    At most `max_appends` appends and `max_bytes` bytes share a transaction; `max_waiting` appends
+    may wait for one, more are refused with `Overloaded`.
+    """
+
+    def __init__(
+        self,
+        commit: Commit,
+        *,
+        max_appends: int = 512,
+        max_bytes: int = 4_000_000,
+        max_waiting: int = 10_000,
+    ) -> None:
+        self._commit_batch = commit
+        self._batcher = Batcher(
+            self._commit,
+            max_items=max_appends,
+            weigh=_weigh,
+            max_weight=max_bytes,
+            max_waiting=max_waiting,
+            failed=lambda _: OutcomeUnknown(),
+        )
+
+    async def append(self, append: Append) -> Appended:
+        """Commit `append` with whatever else is waiting; raises as `EventStore.append` says."""
+        validate(append)
+        return await self._batcher.submit(append)
+
+    async def close(self) -> None:
+        """Refuse new appends; return when those that were accepted are answered."""
+        await self._batcher.close()
+
+    def _commit(self, batch: Sequence[Append]) -> Answers[Appended]:
+        try:
+            answers = self._commit_batch(batch)
+        except Exception as error:  # noqa: BLE001 - becomes the members' answer
+            return self._after(error, batch)
+        return self._settled(answers, batch) if isinstance(answers, Awaitable) else answers
+
+    async def _settled(
+        self, answers: Awaitable[Sequence[Appended | Exception]], batch: Sequence[Append]
+    ) -> Sequence[Appended | Exception]:
+        try:
+            return await answers
+        except Exception as error:  # noqa: BLE001 - becomes the members' answer
+            after = self._after(error, batch)
+            return await after if isinstance(after, Awaitable) else after
+
+    def _after(self, error: Exception, batch: Sequence[Append]) -> Answers[Appended]:
+        if not isinstance(error, StoreError):
+            _log.error("a commit of %d appends ended unknown", len(batch), exc_info=error)
+            return [_unknown(append, error) for append in batch]
+        if len(batch) == 1 or isinstance(error, _NOT_A_MEMBERS_FAULT):
+            return [error] * len(batch)
+        return self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
+        answers: list[Appended | Exception] = []
+        for append in batch:
+            answer = self._commit([append])
+            answers.extend(await answer if isinstance(answer, Awaitable) else answer)
+        return answers
+
+
+def _unknown(append: Append, error: Exception) -> OutcomeUnknown:
+    unknown = OutcomeUnknown(append.command.key.command_id if append.command else None)
+    unknown.__cause__ = error
+    return unknown
+
+
+def _weigh(append: Append) -> int:
+    return sum(len(event.data) for write in append.writes for event in write.events)
