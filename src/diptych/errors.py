@@ -16,6 +16,7 @@
     │   ├── ConsistencyTimeout        the view did not get to the token in time
     │   └── ViewNotReady              the view's table is still being built
     ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
+    │   └── NoHandler                 a command or query that nothing is registered for
     └── StoreError                  the operator's; the driver's error is the cause
         ├── StoreClosed               used after close
         ├── StorageFull  StorageReadOnly  StorageCorrupt  StorageBusy
@@ -142,6 +143,15 @@ class ViewNotReady(TryAgain):
 
 class ConfigurationError(DiptychError):
     """The application is put together wrongly; the message says what to write."""
+
+
+class NoHandler(ConfigurationError):
+    """Nothing is registered for `message`; `registered` lists what is."""
+
+    def __init__(self, message: type, *, registered: tuple[type, ...]) -> None:
+        names = ", ".join(sorted(known.__qualname__ for known in registered)) or "nothing"
+        super().__init__(f"nothing handles {message.__qualname__}; registered: {names}")
+        self.message, self.registered = message, registered
 
 
 class StoreError(DiptychError):

@@ -108,9 +108,11 @@ class Batcher(Generic[Item, Result]):
     ) -> tuple[Sequence[Result | Exception], bool]:
         cancelled = False
         try:
-            answers = self._run([waiting.item for waiting in batch])
-            if not isinstance(answers, Sequence):
-                answers, cancelled = await _uncancelled(answers)
+            given = self._run([waiting.item for waiting in batch])
+            if isinstance(given, Sequence):
+                answers = given
+            else:
+                answers, cancelled = await _uncancelled(given)
             if len(answers) != len(batch):
                 raise RuntimeError(f"{len(answers)} answers for {len(batch)} items")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 - whatever it is, it is every waiter's answer

@@ -235,6 +235,10 @@ class EventStore(Protocol):
         """Read one stream, to its end, in version order."""
         ...
 
+    async def find(self, command: CommandKey) -> RecordedCommand | None:
+        """What became of a command, None if it never took effect."""
+        ...
+
     async def read(
         self,
         *,
