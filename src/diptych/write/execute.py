@@ -1,0 +1,257 @@
+"""Load, decide, append; again on conflict.
+
+Theory of operation
+-------------------
+The state of a stream is immutable, so it is kept after each commit (never before) and the next
+command on it decides without a read. What was kept may be stale, and that is handled on both sides:
+
+- An accepted decision is appended with the version that it was made on, so the store refuses it if
+  the stream moved. Then the missing events are folded and the decision is made again.
+- A refusal, an empty decision or an `expected_version` mismatch changes nothing that the store
+  could check. Reached from kept state it is therefore not an answer: the tail of the stream is read
+  first, and the decision made again on what is there now.
+
+A command id that the caller supplied is looked up together with the load, before anything else,
+and once more whenever the run ends in a refusal or in nothing: its twin may have succeeded in
+between. If it is found, the first outcome is the answer. "Nothing" under such an id is recorded;
+a refusal is not, a repeat is decided anew.
+
+Within this process the commands of one stream take turns, so only other processes cause conflicts;
+they are bounded by `attempts`.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from diptych.clock import Clock
+from diptych.errors import (
+    CommandIdReused,
+    ConcurrencyError,
+    ConfigurationError,
+    OutcomeUnknown,
+    Rejected,
+)
+from diptych.failpoints import failpoint
+from diptych.messages import Envelope
+from diptych.shapes import json_codec
+from diptych.store.contract import (
+    START,
+    Append,
+    Appended,
+    CommandKey,
+    CommandRecord,
+    EventStore,
+    Load,
+    Point,
+    RecordedCommand,
+    StreamVersion,
+    Write,
+)
+from diptych.write.decider import Decider
+from diptych.write.outcome import Outcome, outcome_of
+from diptych.write.turns import Turns
+
+C = TypeVar("C")
+S = TypeVar("S")
+E = TypeVar("E")
+
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[S]):
+    """A stream's state, its version, and the point of its last event."""
+
+    state: S
+    version: int
+    point: Point
+
+
+class Executor:
+    """Runs deciders against a log. `cached_streams` states are kept, the least used go first."""
+
+    def __init__(
+        self, store: EventStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 16
+    ) -> None:
+        self.store, self.clock, self.attempts = store, clock, attempts
+        self.turns = Turns()
+        self._size = cached_streams
+        self._cache: OrderedDict[tuple[str, str], Known[Any]] = OrderedDict()
+
+    async def execute(self, decider: Decider[C, S, E], command: C, envelope: Envelope) -> Outcome:
+        """Decide `command` on the state of its stream and append what was decided.
+
+        Raises:
+            Rejected: what `decide` raised, on the stream's present state.
+            CommandIdReused: the command id took effect before, with another command.
+            ConcurrencyError: the stream is not at `envelope.expected_version`, or other processes
+                were faster `attempts` times in a row.
+            OutcomeUnknown, Overloaded, StoreError: as `EventStore.append` says.
+        """
+        run = _Run(self, decider, command, envelope)
+        await self.turns.take(run.key)
+        try:
+            return await run.outcome()
+        finally:
+            self.turns.release(run.key)
+
+    def recall(self, key: tuple[str, str]) -> Known[Any] | None:
+        """The state that was kept for a tenant's stream, perhaps stale."""
+        if (known := self._cache.get(key)) is not None:
+            self._cache.move_to_end(key)
+        return known
+
+    def remember(self, key: tuple[str, str], known: Known[Any]) -> None:
+        """Keep a state that the log holds; what is not committed must never come here."""
+        self._cache[key] = known
+        self._cache.move_to_end(key)
+        if len(self._cache) > self._size:
+            self._cache.popitem(last=False)
+
+
+class _Run(Generic[C, S, E]):
+    """One command on one stream, from load to outcome."""
+
+    def __init__(
+        self, executor: Executor, decider: Decider[C, S, E], command: C, envelope: Envelope
+    ) -> None:
+        self._executor, self._store = executor, executor.store
+        self._decider, self._command, self._envelope = decider, command, envelope
+        self._stream = decider.stream_of(command)
+        self.key = (envelope.tenant, self._stream)
+        self._record = record_of(command, envelope)
+        self._known: Known[S] = Known(decider.initial(), 0, START)
+        self._fresh = False
+        self._first: Outcome | None = None
+
+    async def outcome(self) -> Outcome:
+        kept = self._executor.recall(self.key)
+        self._known = kept or self._known
+        if kept is None or self._envelope.supplied:
+            await self._catch_up()
+        for _ in range(self._executor.attempts):
+            if (outcome := self._first or await self._attempt()) is not None:
+                return outcome
+        version = self._known.version
+        raise ConcurrencyError(self._stream, expected=version, actual=version)
+
+    async def _attempt(self) -> Outcome | None:
+        """Decide and append; None when there is something new to decide on."""
+        try:
+            events = self._decide()
+        except (Rejected, ConcurrencyError):
+            if await self._is_final():
+                raise
+            return self._first
+        if events:
+            return await self._append(events)
+        return await self._nothing() if await self._is_final() else self._first
+
+    def _decide(self) -> tuple[E, ...]:
+        expected, known = self._envelope.expected_version, self._known
+        if expected is not None and expected != known.version:
+            raise ConcurrencyError(self._stream, expected=expected, actual=known.version)
+        events = self._decider.decide(self._command, known.state, self._envelope)
+        try:
+            return tuple(events)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"decide of {self._decider!r} returned {type(events).__qualname__}: return a"
+                " sequence of events"
+            ) from error
+
+    async def _is_final(self) -> bool:
+        """Whether a refusal or an empty decision stands: nothing moved, no twin was faster."""
+        if self._fresh and not self._envelope.supplied:
+            return True
+        moved = await self._catch_up()
+        return not moved and self._first is None
+
+    async def _catch_up(self) -> bool:
+        """Fold what the stream has beyond the known version; say whether there was anything."""
+        tenant, known = self._envelope.tenant, self._known
+        command = self._record.key if self._envelope.supplied else None
+        loaded = await self._store.load(Load(self._stream, tenant, known.version, command))
+        self._fresh = True
+        if loaded.events:
+            events = [event for _, event in await self._decider.events.decode(loaded.events)]
+            state = self._decider.fold(events, known.state)
+            self._known = Known(state, loaded.version, loaded.point)
+            self._executor.remember(self.key, self._known)
+        if loaded.command is not None:
+            self._first = first_outcome(self._record, loaded.command, self._store)
+        return bool(loaded.events)
+
+    async def _append(self, events: tuple[E, ...]) -> Outcome | None:
+        known, events_of = self._known, self._decider.events
+        new_id = self._executor.clock.new_id
+        data = tuple(events_of.encode(event, event_id=new_id()) for event in events)
+        write = Write(self._stream, data, known.version)
+        failpoint("execute.before_append")
+        try:
+            appended = await commit(self._store, self._appending((write,), self._record))
+        except ConcurrencyError:
+            await self._catch_up()
+            return self._first
+        failpoint("execute.after_append")
+        if not appended.repeated:
+            state = self._decider.fold(events, known.state)
+            after = Known(state, known.version + len(events), appended.point)
+            self._executor.remember(self.key, after)
+        return self._outcome(appended)
+
+    async def _nothing(self) -> Outcome:
+        streams = (StreamVersion(self._stream, self._known.version),)
+        if not self._envelope.supplied:
+            return self._outcome(Appended(self._known.point, streams))
+        record = replace(self._record, streams=streams)
+        return self._outcome(await commit(self._store, self._appending((), record)))
+
+    def _appending(self, writes: tuple[Write, ...], record: CommandRecord) -> Append:
+        return appending(writes, record, self._envelope)
+
+    def _outcome(self, appended: Appended) -> Outcome:
+        return outcome_of(self._envelope.command_id, appended, self._store.log_id)
+
+
+def appending(writes: tuple[Write, ...], record: CommandRecord, envelope: Envelope) -> Append:
+    metadata = envelope.metadata().to_json()
+    return Append(writes, command=record, tenant=envelope.tenant, metadata=metadata)
+
+
+async def commit(store: EventStore, append: Append) -> Appended:
+    """Append; if the answer is lost, ask the log what became of the command.
+
+    Raises: as `EventStore.append`; OutcomeUnknown only if the log does not know the command.
+    """
+    try:
+        return await store.append(append)
+    except OutcomeUnknown:
+        record = append.command
+        found = await store.find(record.key) if record else None
+        if record is None or found is None or found.hash != record.hash:
+            raise
+        return found.outcome
+
+
+def record_of(command: object, envelope: Envelope) -> CommandRecord:
+    """The record of a command: a digest of its content where a repeat can come."""
+    key = CommandKey(envelope.tenant, envelope.actor, envelope.command_id)
+    if not envelope.supplied:
+        return CommandRecord(key)
+    kind = type(command)
+    content = kind.__qualname__.encode() + b"\0" + json_codec(kind).encode(command)
+    return CommandRecord(key, blake2b(content, digest_size=_HASH_BYTES).digest())
+
+
+def first_outcome(record: CommandRecord, found: RecordedCommand, store: EventStore) -> Outcome:
+    """What came of the command the first time.
+
+    Raises: CommandIdReused: it was another command.
+    """
+    command_id = record.key.command_id
+    if found.hash != record.hash:
+        raise CommandIdReused(command_id)
+    return outcome_of(command_id, replace(found.outcome, repeated=True), store.log_id)

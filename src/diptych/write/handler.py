@@ -1,0 +1,157 @@
+"""Command handlers: code that gathers facts before the decider decides, and writes once."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from diptych.codec import Events
+from diptych.errors import ConfigurationError, Rejected
+from diptych.messages import Envelope
+from diptych.store.contract import START, Appended, Condition, ExpectedVersion, Load, Write
+from diptych.write.decider import Decider
+from diptych.write.execute import Executor, Known, appending, commit, first_outcome, record_of
+from diptych.write.outcome import Outcome, outcome_of
+
+C = TypeVar("C")
+S = TypeVar("S")
+E = TypeVar("E")
+
+HandlerFunction = Callable[..., Awaitable[Outcome | None]]
+
+
+class HandlerObject(Protocol):
+    """Any object with an async `handle`."""
+
+    @property
+    def handle(self) -> HandlerFunction: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHandler:
+    """A command type and what handles it; made by `handler`."""
+
+    command: type
+    call: Callable[[Any, "Writer", Envelope], Awaitable[Outcome | None]]
+
+
+def handler(command: type[C], function: HandlerFunction | HandlerObject) -> CommandHandler:
+    """Let an async function, or an object with `handle`, handle a command type.
+
+    It is called with `(command)`, `(command, write)` or `(command, write, envelope)`, as it has
+    parameters. A handler over a command of a decider goes first and hands on with
+    `return await write(decider, command)`. It may run again under the same command id until it
+    has written, so what it does besides must bear repetition.
+
+    Raises: ConfigurationError: it takes another number of parameters.
+    """
+    target = function if callable(function) else function.handle
+    required = [
+        parameter
+        for parameter in inspect.signature(target).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
+    ]
+    if not 1 <= len(required) <= 3:
+        raise ConfigurationError(
+            f"the handler of {command.__qualname__} takes {len(required)} parameters: write"
+            " handle(command), handle(command, write) or handle(command, write, envelope)"
+        )
+    count = len(required)
+    return CommandHandler(command, lambda *given: target(*given[:count]))
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[E]):
+    """Events for one stream of a category, for `Writer.append`."""
+
+    events: Events[E]
+    key: object
+    new: Sequence[E]
+    expected_version: ExpectedVersion
+
+
+class Writer:
+    """What a handler writes with: once, because a command has one outcome.
+
+    Raises from its second write: ConfigurationError.
+    """
+
+    def __init__(self, executor: Executor, command: object, envelope: Envelope) -> None:
+        self._executor, self._command, self._envelope = executor, command, envelope
+        self._wrote = False
+
+    async def __call__(self, decider: Decider[C, S, E], command: C) -> Outcome:
+        """Let `decider` decide `command` and append what it decided, as `Executor.execute` does."""
+        self._once()
+        return await self._executor.execute(decider, command, self._envelope)
+
+    async def load(self, decider: Decider[C, S, E], key: object) -> Known[S]:
+        """The present state and version of any aggregate, to decide on."""
+        stream = decider.stream(key)
+        loaded = await self._executor.store.load(Load(stream, self._envelope.tenant))
+        events = [event for _, event in await decider.events.decode(loaded.events)]
+        return Known(decider.fold(events), loaded.version, loaded.point)
+
+    async def append(self, *changes: Change[Any], condition: Condition | None = None) -> Outcome:
+        """Append to several streams at once, or under a condition: all of it or nothing.
+
+        Raises: as `EventStore.append` says; conflicts are not retried, the handler decides.
+        """
+        self._once()
+        writes = tuple(self._write(change) for change in changes)
+        return await self._commit(writes, condition)
+
+    async def nothing(self) -> Outcome:
+        """There was nothing to do; a repeat of the same command id gets the same answer."""
+        if self._envelope.supplied:
+            return await self._commit((), None)
+        return self._outcome(Appended(START, ()))
+
+    async def _commit(self, writes: tuple[Write, ...], condition: Condition | None) -> Outcome:
+        append = appending(writes, record_of(self._command, self._envelope), self._envelope)
+        append = replace(append, condition=condition)
+        return self._outcome(await commit(self._executor.store, append))
+
+    def _outcome(self, appended: Appended) -> Outcome:
+        return outcome_of(self._envelope.command_id, appended, self._executor.store.log_id)
+
+    def _write(self, change: Change[Any]) -> Write:
+        new_id = self._executor.clock.new_id
+        data = tuple(change.events.encode(event, event_id=new_id()) for event in change.new)
+        stream = f"{change.events.category}-{change.key}"
+        return Write(stream, data, change.expected_version)
+
+    def _once(self) -> None:
+        if self._wrote:
+            raise ConfigurationError(
+                f"the handler of {type(self._command).__qualname__} writes twice: one command has"
+                " one append; use write.append(...) for several streams"
+            )
+        self._wrote = True
+
+
+async def run_handler(
+    executor: Executor, handler: CommandHandler, command: object, envelope: Envelope
+) -> Outcome:
+    """Run the handler of a command, unless the command took effect before.
+
+    A refusal by the handler is an answer only if no twin of the command succeeded meanwhile.
+    """
+    if first := await _found(executor, command, envelope):
+        return first
+    writer = Writer(executor, command, envelope)
+    try:
+        return await handler.call(command, writer, envelope) or await writer.nothing()
+    except Rejected:
+        if first := await _found(executor, command, envelope):
+            return first
+        raise
+
+
+async def _found(executor: Executor, command: object, envelope: Envelope) -> Outcome | None:
+    if not envelope.supplied:
+        return None
+    record = record_of(command, envelope)
+    found = await executor.store.find(record.key)
+    return first_outcome(record, found, executor.store) if found else None

@@ -1,0 +1,41 @@
+"""`Outcome`: what came of a command."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from diptych.store.contract import Appended, StreamVersion
+from diptych.tokens import Token
+
+
+class Outcome(NamedTuple):
+    """A command that took effect, or had nothing to do.
+
+    `token` proves the outcome: a query `at_least` it sees what the command did. `repeated` tells
+    that the command id had taken effect before, and that this is what came of it then.
+    """
+
+    command_id: UUID
+    streams: tuple[StreamVersion, ...]
+    token: Token
+    repeated: bool = False
+
+    @property
+    def stream(self) -> str:
+        """The first stream that was written; most commands write one. Empty if none was."""
+        return self.streams[0].stream if self.streams else ""
+
+    @property
+    def version(self) -> int:
+        """The version of `stream` after the command."""
+        return self.streams[0].version if self.streams else 0
+
+    @property
+    def position(self) -> int:
+        """The position of the last event that was written, or that the decision was made on."""
+        return self.token.position
+
+
+def outcome_of(command_id: UUID, appended: Appended, log_id: UUID) -> Outcome:
+    point = appended.point
+    token = Token(log_id, point.position, point.event_id)
+    return Outcome(command_id, appended.streams, token, appended.repeated)
