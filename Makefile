@@ -1,0 +1,45 @@
+# Two commands matter: `make run` and `make test`. Both make what they need in .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8000
+DATA   ?= data
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check unit bench clean
+
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp  ## Start the order service on SQLite (PORT, DATA, DIPTYCH_LOG, DIPTYCH_READ)
+	@PORT=$(PORT) DATA=$(DATA) exec $(BIN)/python -m examples.orders
+
+test: check  ## Run everything: style, types, architecture, the whole suite
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: $(VENV)/dev.stamp  ## Style, types and architecture only
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+unit: $(VENV)/dev.stamp  ## Only the tests without I/O
+	$(BIN)/pytest tests/unit -q
+
+bench: $(VENV)/dev.stamp  ## Run the benchmarks and write benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove the environment and the caches, never the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp
