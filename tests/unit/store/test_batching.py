@@ -1,0 +1,209 @@
+"""The batcher: everyone is answered, whatever is cancelled, raised or closed."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from diptych.errors import OutcomeUnknown, Overloaded, StoreClosed
+from diptych.store.batching import Batcher
+
+
+class Recorder:
+    """A `run` that answers each item with itself, in calls that the test lets through."""
+
+    def __init__(self, *, open_gate: bool = True) -> None:
+        self.calls: list[list[int]] = []
+        self.gate = asyncio.Event()
+        if open_gate:
+            self.gate.set()
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        self.calls.append(list(items))
+        await self.gate.wait()
+        return list(items)
+
+
+async def started(recorder: Recorder, calls: int = 1) -> None:
+    async with asyncio.timeout(2):
+        while len(recorder.calls) < calls:
+            await asyncio.sleep(0)
+
+
+async def test_a_lone_item_goes_at_once() -> None:
+    recorder = Recorder()
+    assert await Batcher(recorder).submit(7) == 7
+    assert recorder.calls == [[7]]
+
+
+async def test_what_arrives_during_a_call_goes_together_into_the_next() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder)
+    first = asyncio.create_task(batcher.submit(0))
+    await started(recorder)
+    rest = [asyncio.create_task(batcher.submit(n)) for n in range(1, 6)]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    assert await asyncio.gather(first, *rest) == [0, 1, 2, 3, 4, 5]
+    assert recorder.calls == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_answers_that_are_there_at_once_need_no_second_call() -> None:
+    calls: list[list[int]] = []
+
+    def run(items: Sequence[int]) -> Sequence[int | Exception]:
+        calls.append(list(items))
+        return [n * 2 for n in items]
+
+    batcher: Batcher[int, int] = Batcher(run)
+    assert await asyncio.gather(*(batcher.submit(n) for n in range(100))) == [
+        n * 2 for n in range(100)
+    ]
+    assert calls == [list(range(100))]
+
+
+async def test_a_batch_is_bounded_in_items_and_weight() -> None:
+    recorder = Recorder()
+    batcher = Batcher(recorder, max_items=3, weigh=lambda n: n, max_weight=10)
+    await asyncio.gather(*(batcher.submit(n) for n in [1, 1, 1, 1, 9, 20, 4, 4, 4]))
+    assert recorder.calls == [[1, 1, 1], [1, 9], [20], [4, 4], [4]]
+
+
+async def test_an_exception_as_an_answer_belongs_to_its_item_alone() -> None:
+    def run(items: Sequence[int]) -> Sequence[int | Exception]:
+        return [ValueError(str(n)) if n == 2 else n for n in items]
+
+    batcher: Batcher[int, int] = Batcher(run)
+    answers = await asyncio.gather(*map(batcher.submit, range(4)), return_exceptions=True)
+    assert [answer for answer in answers if isinstance(answer, int)] == [0, 1, 3]
+    assert isinstance(answers[2], ValueError)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_call_that_raises_answers_everyone_and_the_next_goes_on(inline: bool) -> None:
+    broken = True
+
+    def run_inline(items: Sequence[int]) -> Sequence[int | Exception]:
+        if broken:
+            raise OSError("gone")
+        return list(items)
+
+    async def run_later(items: Sequence[int]) -> Sequence[int | Exception]:
+        return run_inline(items)
+
+    batcher: Batcher[int, int] = Batcher(
+        run_inline if inline else run_later, failed=lambda _: OutcomeUnknown()
+    )
+    answers = await asyncio.gather(*map(batcher.submit, range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 3
+    broken = False
+    assert await batcher.submit(1) == 1
+
+
+async def test_a_wrong_number_of_answers_is_a_failure_of_all() -> None:
+    batcher: Batcher[int, int] = Batcher(lambda _: [1], failed=lambda _: OutcomeUnknown())
+    answers = await asyncio.gather(*map(batcher.submit, range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 3
+
+
+async def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    await started(recorder)
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [answers[0], answers[2]] == [0, 2]
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert recorder.calls == [[0, 1, 2]]
+
+
+async def test_who_gave_up_before_the_batch_was_taken_is_left_out() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder)
+    first = asyncio.create_task(batcher.submit(0))
+    await started(recorder)
+    waiting = [asyncio.create_task(batcher.submit(n)) for n in (1, 2, 3)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert recorder.calls == [[0], [1, 3]]
+
+
+async def test_a_cancelled_drain_ends_its_call_and_answers_everyone() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder)
+    others = asyncio.all_tasks()
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    await started(recorder)
+    for task in asyncio.all_tasks() - others - set(tasks):
+        if "drain" in repr(task.get_coro()):
+            task.cancel()
+    late = asyncio.create_task(batcher.submit(9))
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    async with asyncio.timeout(2):
+        assert await asyncio.gather(*tasks, late) == [0, 1, 2, 9]
+
+
+async def test_a_drain_that_is_cancelled_before_its_first_step_leaves_nobody_hanging() -> None:
+    recorder = Recorder()
+    batcher = Batcher(recorder)
+    before = asyncio.all_tasks()
+    waiter = asyncio.ensure_future(batcher.submit(5))
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - before - {waiter}:
+        task.cancel()
+    async with asyncio.timeout(2):
+        assert await waiter == 5
+
+
+async def test_more_than_may_wait_are_refused_and_nothing_else_suffers() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder, max_waiting=2)
+    tasks = [asyncio.create_task(batcher.submit(0))]
+    await started(recorder)
+    tasks += [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as refused:
+        await batcher.submit(3)
+    assert (refused.value.waiting, refused.value.limit) == (2, 2)
+    recorder.gate.set()
+    assert await asyncio.gather(*tasks) == [0, 1, 2]
+
+
+async def test_close_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    recorder = Recorder(open_gate=False)
+    batcher = Batcher(recorder)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    await started(recorder)
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreClosed):
+        await batcher.submit(4)
+    assert not closing.done()
+    recorder.gate.set()
+    async with asyncio.timeout(2):
+        await closing
+    assert await asyncio.gather(*tasks) == [0, 1, 2]
+
+
+async def test_a_storm_of_cancellations_loses_no_answer() -> None:
+    async def run(items: Sequence[int]) -> Sequence[int | Exception]:
+        await asyncio.sleep(0)
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher(run, max_items=7)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(500)]
+    for turn in range(60):
+        await asyncio.sleep(0)
+        tasks[(turn * 37) % 500].cancel()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    for n, answer in enumerate(answers):
+        assert answer == n or isinstance(answer, asyncio.CancelledError)
+    assert sum(isinstance(answer, int) for answer in answers) >= 440
