@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 
 
 class Turns:
@@ -12,15 +11,13 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
-    @asynccontextmanager
-    async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        await self.take(key)
-        try:
-            yield
-        finally:
-            self.release(key)
+    @property
+    def busy(self) -> bool:
+        """Whether anybody holds a turn."""
+        return bool(self._waiting)
 
     async def take(self, key: Hashable) -> None:
+        """Wait for the turn; give it back with `release`, whatever happens."""
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = deque()
