@@ -108,7 +108,7 @@ class ConditionFailed(TryAgain):
 
 
 class OutcomeUnknown(TryAgain):
-    """Contact was lost around the commit: look the command id up before trying again."""
+    """Contact was lost around the commit; the same command under the same id is safe to repeat."""
 
     def __init__(self, command_id: UUID | None = None) -> None:
         named = f" of command {command_id}" if command_id else ""

@@ -10,8 +10,16 @@ it, named `category-id`; its version is the number of its events. Every clause b
   meets an event at or below p that it had not seen. On a `dense` log they are 1, 2, 3, …
 - `after` is always exclusive.
 - A command id takes effect once. The same id with the same hash gets the first outcome, with
-  `repeated` set, before anything else is looked at; with another hash, `CommandIdReused`.
+  `repeated` set, before anything else is looked at; with another hash, `CommandIdReused`. Then
+  come the versions, in the order of the writes, then the condition.
 - An acknowledged append is durable to the level that `durability` states.
+- Every read sees every append that was acknowledged before the read began, by any process.
+- `data`, `metadata_json` and tags come back as they were given; `recorded_at` has microseconds and
+  never runs backwards from one position to the next.
+- Where a filter is None everything passes; where it is empty, nothing does.
+
+The ids of events need not be unique, but they must be made anew for each recording: that is how a
+history that was restored and went on differently is told from the one that was lost.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,15 +28,7 @@ from enum import Enum
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from diptych.errors import InvalidInput, LimitExceeded
 from diptych.messages import EventData, RecordedEvent
-
-MAX_EVENT_BYTES: Final = 1_000_000
-MAX_APPEND_BYTES: Final = 4_000_000
-MAX_APPEND_EVENTS: Final = 10_000
-MAX_NAME_LENGTH: Final = 512
-"""Characters of a stream name, event type, tag, tenant or principal."""
-MAX_VERSION: Final = 2**63 - 1
 
 
 class AnyVersion(Enum):
@@ -61,17 +61,30 @@ class Criterion:
         return (not self.types or event_type in self.types) and self.tags.issubset(tags)
 
 
+class Point(NamedTuple):
+    """A position and the id of the event there: this tells one history from another.
+
+    `START` is before the first event. `event_id` None means that nobody looked.
+    """
+
+    position: int
+    event_id: UUID | None = None
+
+
+START: Final = Point(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Append only if no event of the same tenant after position `after` meets any criterion.
+    """Append only if no event of the same tenant after the point `after` meets any criterion.
 
-    This is the append condition of dynamic consistency boundaries (dcb.events). `after` is the
-    `head` of the page from which the decision was made, so that the condition covers all that
-    the decision did not see.
+    This is the append condition of dynamic consistency boundaries (dcb.events). `after` is what
+    the decision has seen: the `scanned` of its last page. If it carries an event id and the log
+    has another event there, the append is refused with `HistoryDiverged`.
     """
 
     criteria: tuple[Criterion, ...]
-    after: int
+    after: Point
 
 
 class CommandKey(NamedTuple):
@@ -114,25 +127,13 @@ class Append:
     metadata: bytes = b"{}"
 
 
-class Point(NamedTuple):
-    """A position and the id of the event there: this tells one history from another.
-
-    `START` is before the first event. `event_id` None means that nobody looked.
-    """
-
-    position: int
-    event_id: UUID | None = None
-
-
-START: Final = Point(0)
-
-
 @dataclass(frozen=True, slots=True)
 class Appended:
     """Where the append went: its streams with their versions after it, and its last event.
 
     With nothing to append `point` is the head of the log at that time. `repeated` says that the
-    command had taken effect before, and that this is what came of it then.
+    command had taken effect before, and that this is what came of it then. It is also set when an
+    append is repeated because its first answer was lost.
     """
 
     point: Point
@@ -160,11 +161,11 @@ class RecordedCommand:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A stream from one snapshot: its events after the version that was asked for.
+    """A stream: its events after the version that was asked for, to its end.
 
     `version` is the stream's version, `point` the place of its last event (`START` if it has
     none), whether or not they are among `events`. `command` is what became of the command that
-    was asked for, None if nothing did.
+    was asked for; if it is None, `events` hold nothing of that command.
     """
 
     events: Sequence[RecordedEvent]
@@ -175,11 +176,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Part of the log, from one snapshot.
+    """Part of the log: all that matches after the point that was asked for, up to `scanned`.
 
     `scanned` is how far the store looked, whether or not events there matched: read on after it.
-    At `scanned.position == head` there is nothing more. `head` is the position of the log's last
-    event.
+    `head` is the position of the log's last event at that time; a page may be short, or empty,
+    before it. At `scanned.position == head` there is nothing more.
     """
 
     events: Sequence[RecordedEvent]
@@ -226,7 +227,10 @@ class EventStore(Protocol):
             CommandIdReused: the command id took effect before, with another hash.
             InvalidInput, LimitExceeded: as `validate` says.
             Overloaded: too many appends are waiting.
-            OutcomeUnknown: the answer to the commit was lost.
+            OutcomeUnknown: the answer to the commit was lost. Append the same again, under the
+                same command record: that is exact, while a look-up that finds nothing is not, as
+                the first attempt may still be under way.
+            HistoryDiverged: the condition's point is not in this log.
             StoreError: the database cannot do it; nothing was written.
         """
         ...
@@ -249,7 +253,7 @@ class EventStore(Protocol):
         tenant: str | None = None,
     ) -> LogPage:
         """Read the log in position order: at most `limit` events, of these categories, that meet
-        any criterion, of this tenant (None: all of each).
+        any criterion, of this tenant (None: all of each); fewer where they would be many bytes.
 
         Raises:
             HistoryDiverged: `after` carries an event id, and the log has another event there or
@@ -272,65 +276,3 @@ class EventStore(Protocol):
 def category_of(stream: str) -> str:
     """The part of a stream name before the first `-`."""
     return stream.partition("-")[0]
-
-
-def validate(append: Append) -> None:
-    """Refuse what no store accepts, before anything is queued.
-
-    Raises:
-        LimitExceeded: an event over 1 MB, an append over 4 MB or 10,000 events, a name over 512
-            characters.
-        InvalidInput: an empty or unprintable name, a NUL character or lone surrogate, a stream
-            twice, a write without events, a version out of range, nothing to do.
-    """
-    if not append.writes and append.command is None:
-        raise InvalidInput("writes", "an append needs a write or a command record")
-    check_name("tenant", append.tenant, empty=True)
-    streams = [write.stream for write in append.writes]
-    if len(set(streams)) < len(streams):
-        raise InvalidInput("writes", "each stream may be written once in an append")
-    size = len(append.metadata)
-    events = 0
-    for write in append.writes:
-        size += _validate_write(write)
-        events += len(write.events)
-    if events > MAX_APPEND_EVENTS:
-        raise LimitExceeded("writes", limit=MAX_APPEND_EVENTS, unit="events an append")
-    if size > MAX_APPEND_BYTES:
-        raise LimitExceeded("writes", limit=MAX_APPEND_BYTES, unit="bytes an append")
-    if append.command is not None:
-        check_name("principal", append.command.key.principal, empty=True)
-    if append.condition is not None:
-        check_version("condition.after", append.condition.after)
-
-
-def _validate_write(write: Write) -> int:
-    check_name("stream", write.stream)
-    if not isinstance(write.expected_version, AnyVersion):
-        check_version("expected_version", write.expected_version)
-    if not write.events:
-        raise InvalidInput("events", "a write needs at least one event")
-    size = 0
-    for event in write.events:
-        check_name("type", event.type)
-        for tag in event.tags:
-            check_name("tag", tag)
-        if len(event.data) > MAX_EVENT_BYTES:
-            raise LimitExceeded("event", limit=MAX_EVENT_BYTES, unit="bytes an event")
-        size += len(event.data)
-    return size
-
-
-def check_name(field_name: str, name: str, *, empty: bool = False) -> None:
-    """Refuse a name that is empty, too long, or not printable text without surrounding blanks."""
-    if len(name) > MAX_NAME_LENGTH:
-        raise LimitExceeded(field_name, limit=MAX_NAME_LENGTH, unit="characters")
-    if not name and not empty:
-        raise InvalidInput(field_name, "must not be empty")
-    if not name.isprintable() or name != name.strip():
-        raise InvalidInput(field_name, "must be printable text without blanks around it")
-
-
-def check_version(field_name: str, version: int) -> None:
-    if isinstance(version, bool) or not 0 <= version <= MAX_VERSION:
-        raise InvalidInput(field_name, f"must be between 0 and {MAX_VERSION}")

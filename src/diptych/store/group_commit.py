@@ -28,7 +28,8 @@ from diptych.errors import (
     StoreError,
 )
 from diptych.store.batching import Answers, Batcher
-from diptych.store.contract import Append, Appended, validate
+from diptych.store.contract import Append, Appended
+from diptych.store.limits import validate
 
 Commit = Callable[[Sequence[Append]], Answers[Appended]]
 """The seam of a backend: one transaction, one answer for each member, at once or later."""

@@ -18,7 +18,7 @@ from typing import (
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import Envelope
-from diptych.store.contract import check_name
+from diptych.store.limits import check_name
 
 C = TypeVar("C")
 S = TypeVar("S")

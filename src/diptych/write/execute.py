@@ -222,18 +222,17 @@ def appending(writes: tuple[Write, ...], record: CommandRecord, envelope: Envelo
 
 
 async def commit(store: EventStore, append: Append) -> Appended:
-    """Append; if the answer is lost, ask the log what became of the command.
+    """Append; if the answer is lost, append the same once more.
 
-    Raises: as `EventStore.append`; OutcomeUnknown only if the log does not know the command.
+    That is exact: the command record takes effect once, and a repeat gets what the first attempt
+    came to, even if that was still under way. A mere look-up could miss it.
+
+    Raises: as `EventStore.append`; OutcomeUnknown if the second answer was lost too.
     """
     try:
         return await store.append(append)
     except OutcomeUnknown:
-        record = append.command
-        found = await store.find(record.key) if record else None
-        if record is None or found is None or found.hash != record.hash:
-            raise
-        return found.outcome
+        return await store.append(append)
 
 
 def record_of(command: object, envelope: Envelope) -> CommandRecord:
