@@ -39,22 +39,28 @@ class Metadata:
     actor: str = ""
 
     def to_json(self) -> bytes:
-        fields = {
-            "command_id": self.command_id,
-            "correlation_id": self.correlation_id,
-            "causation_id": self.causation_id,
-            "actor": self.actor,
-        }
-        given = {name: str(value) for name, value in fields.items() if value}
-        return json.dumps(given, separators=(",", ":"), ensure_ascii=False).encode()
+        """Written by hand: it is made for each command, and `json.dumps` takes twice the time."""
+        fields: list[str] = []
+        if self.command_id:
+            fields.append(f'"command_id":"{self.command_id}"')
+        if self.correlation_id and self.correlation_id != self.command_id:
+            fields.append(f'"correlation_id":"{self.correlation_id}"')
+        if self.causation_id:
+            fields.append(f'"causation_id":"{self.causation_id}"')
+        if self.actor:
+            fields.append(f'"actor":{json.dumps(self.actor, ensure_ascii=False)}')
+        return f"{{{','.join(fields)}}}".encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Metadata":
-        """Unknown keys are passed over: a newer version may have recorded more."""
+        """Unknown keys are passed over: a newer version may have recorded more.
+
+        A correlation that is not recorded is the command itself: it began its own.
+        """
         found: dict[str, str] = json.loads(data)
         ids = (found.get(name) for name in ("command_id", "correlation_id", "causation_id"))
         command, correlation, causation = (UUID(value) if value else None for value in ids)
-        return cls(command, correlation, causation, found.get("actor", ""))
+        return cls(command, correlation or command, causation, found.get("actor", ""))
 
 
 class RecordedEvent(NamedTuple):
