@@ -11,6 +11,10 @@ command on it decides without a read. What was kept may be stale, and that is ha
   could check. Reached from kept state it is therefore not an answer: the tail of the stream is read
   first, and the decision made again on what is there now.
 
+A stream that is not kept may be new. Where the last unknown stream of a command type was, the next
+one is taken for new as well and decided on without a read; both rules above make that safe. So a
+command that begins streams never loads, and one that does not always does.
+
 A command id that the caller supplied is looked up together with the load, before anything else,
 and once more whenever the run ends in a refusal or in nothing: its twin may have succeeded in
 between. If it is found, the first outcome is the answer. "Nothing" under such an id is recorded;
@@ -77,6 +81,7 @@ class Executor:
     ) -> None:
         self.store, self.clock, self.attempts = store, clock, attempts
         self.turns = Turns()
+        self.begins_streams: set[type] = set()
         self._size = cached_streams
         self._cache: OrderedDict[tuple[str, str], Known[Any]] = OrderedDict()
 
@@ -129,7 +134,8 @@ class _Run(Generic[C, S, E]):
     async def outcome(self) -> Outcome:
         kept = self._executor.recall(self.key)
         self._known = kept or self._known
-        if kept is None or self._envelope.supplied:
+        begins = type(self._command) in self._executor.begins_streams
+        if self._envelope.supplied or (kept is None and not begins):
             await self._catch_up()
         for _ in range(self._executor.attempts):
             if (outcome := self._first or await self._attempt()) is not None:
@@ -175,6 +181,8 @@ class _Run(Generic[C, S, E]):
         command = self._record.key if self._envelope.supplied else None
         loaded = await self._store.load(Load(self._stream, tenant, known.version, command))
         self._fresh = True
+        if known.version == 0:
+            self._learn(is_new=loaded.version == 0)
         if loaded.events:
             events = [event for _, event in await self._decider.events.decode(loaded.events)]
             state = self._decider.fold(events, known.state)
@@ -183,6 +191,13 @@ class _Run(Generic[C, S, E]):
         if loaded.command is not None:
             self._first = first_outcome(self._record, loaded.command, self._store)
         return bool(loaded.events)
+
+    def _learn(self, *, is_new: bool) -> None:
+        begins, kind = self._executor.begins_streams, type(self._command)
+        if is_new:
+            begins.add(kind)
+        else:
+            begins.discard(kind)
 
     async def _append(self, events: tuple[E, ...]) -> Outcome | None:
         known, events_of = self._known, self._decider.events
