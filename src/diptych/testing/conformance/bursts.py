@@ -10,7 +10,8 @@ from diptych.errors import (
     InvalidInput,
     LimitExceeded,
 )
-from diptych.store.contract import MAX_EVENT_BYTES, Append, EventStore, StreamVersion
+from diptych.store.contract import Append, EventStore, StreamVersion
+from diptych.store.limits import MAX_EVENT_BYTES
 from diptych.testing.conformance.steps import (
     Suite,
     about,
@@ -25,8 +26,8 @@ from diptych.testing.conformance.steps import (
     to,
     turns,
     unless,
+    until,
 )
-from diptych.testing.waiting import wait_until
 
 
 class BurstConformance(Suite):
@@ -69,7 +70,7 @@ class BurstConformance(Suite):
         await turns(12)
         waiting.cancel()
         await asyncio.wait([waiting])
-        await wait_until(lambda: _recorded(store, append))
+        await until(lambda: _recorded(store, append))
         assert (await load(store, "order-1")).version == 2
 
     async def test_a_waiter_that_is_cancelled_takes_nobody_with_it(self, store: EventStore) -> None:

@@ -1,8 +1,10 @@
 """Append conditions: append only if nothing that matches came after what the decision saw."""
 
-from diptych.errors import ConcurrencyError, ConditionFailed
+from uuid import uuid4
+
+from diptych.errors import ConcurrencyError, ConditionFailed, HistoryDiverged
 from diptych.messages import EventData
-from diptych.store.contract import Append, Criterion, EventStore
+from diptych.store.contract import Append, Criterion, EventStore, Point
 from diptych.testing.conformance.steps import (
     Suite,
     about,
@@ -30,17 +32,17 @@ class ConditionConformance(Suite):
 
     async def test_an_event_at_or_before_after_does_not_count(self, store: EventStore) -> None:
         await settle(store, add(to("seat-1", happened("Booked"))))
-        seen = (await settle(store, add(to("seat-1", happened("Booked"))))).point.position
+        seen = (await settle(store, add(to("seat-1", happened("Booked"))))).point
         condition = unless(about("Booked"), after=seen)
         await settle(store, add(to("seat-2", happened("Booked")), condition=condition))
         assert (await load(store, "seat-2")).version == 1
 
     async def test_the_first_event_after_after_counts(self, store: EventStore) -> None:
-        seen = (await settle(store, add(to("seat-1", happened("Booked"))))).point.position
+        seen = (await settle(store, add(to("seat-1", happened("Booked"))))).point
         await settle(store, add(to("seat-1", happened("Booked"))))
         async with refused(store, ConditionFailed) as refusal:
             await settle(store, add(to("seat-2"), condition=unless(about("Booked"), after=seen)))
-        assert refusal.value.after == seen
+        assert refusal.value.after == seen.position
 
     async def test_the_types_of_a_criterion_are_alternatives(self, store: EventStore) -> None:
         assert await _refuses(store, about("Booked", "Freed"), happened("Freed"))
@@ -111,6 +113,35 @@ class ConditionConformance(Suite):
             append = add(to("seat-1", expecting=3), condition=unless(about("Booked")))
             await settle(store, append)
 
+    async def test_versions_are_looked_at_in_the_order_of_the_writes_then_the_condition(
+        self, store: EventStore
+    ) -> None:
+        await settle(store, add(to("seat-1", happened("Booked"))))
+        writes = to("seat-9"), to("seat-3", expecting=3), to("seat-2", expecting=2)
+        async with refused(store, ConcurrencyError) as refusal:
+            await settle(store, add(*writes, condition=unless(about("Booked"))))
+        assert refusal.value.stream == "seat-3"
+
+    async def test_a_condition_after_an_event_that_matches_nothing_is_sound(
+        self, store: EventStore
+    ) -> None:
+        await settle(store, add(to("seat-1", happened("Booked")), tenant="south"))
+        seen = await store.head()
+        await settle(store, add(to("seat-1"), condition=unless(about("Freed"), after=seen)))
+        await settle(store, add(to("seat-2"), condition=unless(after=Point(seen.position))))
+        assert (await load(store, "seat-2")).version == 1
+
+    async def test_a_condition_after_another_event_than_the_log_has_is_refused(
+        self, store: EventStore
+    ) -> None:
+        await settle(store, add(to("seat-1")))
+        position = (await store.head()).position
+        for wrong in (Point(position, uuid4()), Point(position + 1, uuid4())):
+            async with refused(store, HistoryDiverged) as refusal:
+                append = add(to("seat-2"), condition=unless(about("Booked"), after=wrong))
+                await settle(store, append)
+            assert refusal.value.position == wrong.position
+
     async def test_a_failed_condition_leaves_no_record_of_the_command(
         self, store: EventStore
     ) -> None:
@@ -131,7 +162,7 @@ class ConditionConformance(Suite):
 
 async def _refuses(store: EventStore, criterion: Criterion, *events: EventData) -> bool:
     """Whether a condition with `criterion`, after the log so far, fails once `events` are there."""
-    after = (await store.head()).position
+    after = await store.head()
     await settle(store, add(to("seat-1", *events)))
     try:
         await settle(store, add(to("seat-2"), condition=unless(criterion, after=after)))

@@ -4,7 +4,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
 from diptych.messages import EventData, Metadata, RecordedEvent
-from diptych.store.contract import MAX_APPEND_EVENTS, MAX_EVENT_BYTES, MAX_NAME_LENGTH, EventStore
+from diptych.store.contract import EventStore
+from diptych.store.limits import (
+    MAX_APPEND_EVENTS,
+    MAX_APPEND_WRITES,
+    MAX_EVENT_BYTES,
+    MAX_METADATA_BYTES,
+    MAX_NAME_BYTES,
+    MAX_TAGS,
+)
 from diptych.testing.conformance.steps import (
     Suite,
     about,
@@ -23,7 +31,7 @@ _ODD_NAMES = [
     'it\'s "quoted"; --',
     "100%_\\x-{}[]$1:name?",
     "עברית-العربية",
-    "💶" * MAX_NAME_LENGTH,
+    "💶" * (MAX_NAME_BYTES // 4),
 ]
 _TIMES = [
     datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC),
@@ -69,19 +77,19 @@ class FidelityConformance(Suite):
                 (event.event_id, event.type) for event in given
             ]
 
-    async def test_tags_come_back(self, store: EventStore) -> None:
-        given = [("row:a", "seat:1"), (), ("seat:1",), tuple(f"tag:{n}" for n in range(100))]
+    async def test_tags_come_back_as_they_were_given(self, store: EventStore) -> None:
+        many = tuple(f"tag:{n}" for n in range(MAX_TAGS, 0, -1))
+        given = [("seat:1", "row:a"), (), ("seat:1",), ("b", "a", "b"), many]
         await settle(store, add(to("order-1", *(happened(tags=tags) for tags in given))))
         for events in await _both_ways(store):
-            assert [frozenset(event.tags) for event in events] == [*map(frozenset, given)]
-            assert {type(event.tags) for event in events} == {tuple}
+            assert [event.tags for event in events] == given
 
     async def test_tags_come_back_from_a_read_that_asks_for_one_of_them(
         self, store: EventStore
     ) -> None:
-        await settle(store, add(to("order-1", happened(tags=("row:a", "seat:1")))))
-        (event,) = await log_of(store, criteria=(about(tags=("seat:1",)),))
-        assert frozenset(event.tags) == {"row:a", "seat:1"}
+        await settle(store, add(to("order-1", happened(tags=("seat:1", "row:a")))))
+        (event,) = await log_of(store, criteria=(about(tags=("row:a",)),))
+        assert event.tags == ("seat:1", "row:a")
 
     async def test_the_time_of_an_imported_event_comes_back_aware_and_exact(
         self, store: EventStore
@@ -90,6 +98,23 @@ class FidelityConformance(Suite):
         for events in await _both_ways(store):
             assert [event.occurred_at for event in events] == _TIMES
             assert [event.at for event in events] == _TIMES
+
+    async def test_an_event_id_may_be_recorded_twice(self, store: EventStore) -> None:
+        event = happened()
+        await settle(store, add(to("order-1", event, event)))
+        await settle(store, add(to("order-1", event)))
+        for events in await _both_ways(store):
+            assert [found.event_id for found in events] == [event.event_id] * 3
+
+    async def test_the_time_of_recording_has_microseconds_and_never_runs_backwards(
+        self, store: EventStore
+    ) -> None:
+        for _ in range(30):
+            await settle(store, add(to("order-1", happened(), happened())))
+        for events in await _both_ways(store):
+            times = [event.recorded_at for event in events]
+            assert times == sorted(times)
+            assert any(time.microsecond % 1000 for time in times)
 
     async def test_the_time_of_recording_is_aware_and_in_utc(self, store: EventStore) -> None:
         await settle(store, add(to("order-1", happened(), happened(occurred_at=_TIMES[0]))))
@@ -114,6 +139,18 @@ class FidelityConformance(Suite):
         assert len(data) == MAX_EVENT_BYTES
         await settle(store, add(to("order-1", happened(data=data))))
         assert [event.data for event in await log_of(store)] == [data]
+
+    async def test_metadata_may_have_eight_kilobytes(self, store: EventStore) -> None:
+        metadata = b'{"actor":"%s"}' % (b"x" * (MAX_METADATA_BYTES - 12))
+        assert len(metadata) == MAX_METADATA_BYTES
+        await settle(store, add(to("order-1"), metadata=metadata))
+        assert [event.metadata_json for event in await log_of(store)] == [metadata]
+
+    async def test_an_append_may_write_to_five_hundred_streams(self, store: EventStore) -> None:
+        names = [f"order-{n}" for n in range(MAX_APPEND_WRITES)]
+        outcome = await settle(store, add(*(to(name, expecting=0) for name in names)))
+        assert [stream for stream, version in outcome.streams if version == 1] == names
+        assert [event.stream for event in await log_of(store)] == names
 
     async def test_an_append_may_have_ten_thousand_events(self, store: EventStore) -> None:
         given = [

@@ -26,8 +26,7 @@ class ReadConformance(Suite):
         await _mixed(store)
         log = await log_of(store)
         for place in (0, 17, 39):
-            page = await store.read(after=_point(log[place]))
-            assert list(page.events) == log[place + 1 :]
+            assert await log_of(store, after=_point(log[place])) == log[place + 1 :]
 
     async def test_a_page_has_at_most_limit_events_and_tells_the_last(
         self, store: EventStore
@@ -35,15 +34,22 @@ class ReadConformance(Suite):
         await _mixed(store)
         log = await log_of(store)
         page = await store.read(after=_point(log[4]), limit=3)
-        assert list(page.events) == log[5:8]
-        assert (page.scanned, page.head) == (_point(log[7]), log[-1].position)
+        assert 1 <= len(page.events) <= 3
+        assert list(page.events) == log[5 : 5 + len(page.events)]
+        assert (page.scanned, page.head) == (_point(page.events[-1]), log[-1].position)
 
-    async def test_the_last_page_ends_at_the_head(self, store: EventStore) -> None:
+    async def test_a_page_after_the_head_is_empty_and_stays_there(self, store: EventStore) -> None:
         await _mixed(store)
         last = (await log_of(store))[-1]
-        for after in (START, _point(last)):
-            page = await store.read(after=after)
-            assert (page.scanned, page.head) == (_point(last), last.position)
+        for categories in (None, frozenset({"none"})):
+            page = await store.read(after=_point(last), categories=categories)
+            assert (list(page.events), page.scanned) == ([], _point(last))
+            assert page.head == last.position
+
+    async def test_pages_of_big_events_add_up_to_the_log(self, store: EventStore) -> None:
+        for n in range(12):
+            await settle(store, add(to(f"order-{n}", happened(data=b'"%s"' % (b"x" * 900_000)))))
+        assert [event.stream for event in await log_of(store)] == [f"order-{n}" for n in range(12)]
 
     async def test_pages_of_any_size_add_up_to_the_log(self, store: EventStore) -> None:
         await _mixed(store)
@@ -122,7 +128,6 @@ class ReadConformance(Suite):
     ) -> None:
         await _mixed(store)
         page = await store.read(limit=2, categories=frozenset({"b"}))
-        assert len(page.events) == 2
         rest = await log_of(store, after=page.scanned, categories=frozenset({"b"}))
         assert [*page.events, *rest] == await log_of(store, categories=frozenset({"b"}))
 
@@ -138,7 +143,7 @@ class ReadConformance(Suite):
     async def test_a_point_without_an_event_id_is_not_compared(self, store: EventStore) -> None:
         await _mixed(store)
         log = await log_of(store)
-        assert list((await store.read(after=Point(log[9].position))).events) == log[10:]
+        assert await log_of(store, after=Point(log[9].position)) == log[10:]
 
     async def test_a_point_with_another_event_is_refused(self, store: EventStore) -> None:
         await _mixed(store)

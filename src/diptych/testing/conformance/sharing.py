@@ -23,8 +23,8 @@ from diptych.testing.conformance.steps import (
     settle,
     to,
     turns,
+    until,
 )
-from diptych.testing.waiting import wait_until
 
 _HINT_SECONDS = 1.0
 
@@ -89,7 +89,7 @@ class SharedConformance(Suite):
         following = asyncio.create_task(run())
         await at_once(*(_write((store, other)[n % 2], n) for n in range(4)))
         log = await log_of(other)
-        await wait_until(lambda: len(seen) >= len(log))
+        await until(lambda: len(seen) >= len(log))
         following.cancel()
         assert seen == log
         assert len(log) == 80

@@ -29,6 +29,7 @@ from diptych.store.contract import (
     StreamVersion,
     Write,
 )
+from diptych.testing.waiting import wait_until
 
 Result = TypeVar("Result")
 Error = TypeVar("Error", bound=DiptychError)
@@ -103,7 +104,7 @@ def add(
     return Append(writes, condition, record or command(tenant=tenant), tenant, metadata)
 
 
-def unless(*criteria: Criterion, after: int = 0) -> Condition:
+def unless(*criteria: Criterion, after: Point = START) -> Condition:
     """The condition that no event after `after` meets one of `criteria`."""
     return Condition(criteria, after)
 
@@ -164,6 +165,10 @@ async def at_once(*calls: Awaitable[Result]) -> list[Result | BaseException]:
     """Run all calls concurrently; each answers with its result or its exception."""
     async with deadline():
         return await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    await wait_until(condition, timeout=DEADLINE)
 
 
 def outcomes(answers: Iterable[Appended | BaseException]) -> list[Appended]:
