@@ -1,0 +1,87 @@
+"""The one connection that appends: a batch, a transaction, an answer for each member."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from diptych.clock import Clock
+from diptych.errors import OutcomeUnknown, StorageCorrupt
+from diptych.failpoints import failpoint
+from diptych.store.contract import Append
+from diptych.store.sqlite.appending import Answer, Batch
+from diptych.store.sqlite.file import FileWatch
+from diptych.store.sqlite.library import Connection, primary_code, sqlite, translate
+
+_NOT_COMMITTED: Final = {sqlite.SQLITE_FULL, sqlite.SQLITE_BUSY, sqlite.SQLITE_READONLY}
+"""What COMMIT fails with before it has written the last page of a transaction."""
+
+
+class Committer:
+    """Commits for one thread at a time.
+
+    Whatever fails before COMMIT is rolled back, so it is a `StoreError`. An I/O error of COMMIT
+    itself leaves open what a restart will find in the `-wal` file: `OutcomeUnknown`.
+    """
+
+    def __init__(self, db: Connection, path: Path, clock: Clock) -> None:
+        self._db, self._path, self._clock = db, path, clock
+        self._watch = FileWatch(path)
+        self._patience = -1.0
+        self.head = 0
+        self.last_took = 0.0
+        """Seconds that the last COMMIT took: mostly the disk's."""
+
+    def close(self) -> None:
+        self._db.close()
+
+    def commit(self, appends: Sequence[Append], *, patience: float) -> list[Answer]:
+        """Wait `patience` seconds at most for another process that appends.
+
+        Raises: StoreError: nothing was committed. OutcomeUnknown.
+        """
+        try:
+            failpoint("append.before_begin")
+            self._begin(patience)
+            batch = Batch(self._db, appends, recorded_at=self._clock.now())
+            answers = [batch.add(append) for append in appends]
+            batch.flush()
+            failpoint("append.after_insert")
+            self._watch.check()
+            failpoint("append.before_commit")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, Exception):
+                raise translate(error, self._path) from error
+            raise
+        self._commit()
+        self.head = batch.head.position
+        return answers
+
+    def _begin(self, patience: float) -> None:
+        if patience != self._patience:
+            self._db.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            self._patience = patience
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
+        start = time.monotonic()
+        try:
+            self._db.execute("COMMIT")
+            self.last_took = time.monotonic() - start
+            failpoint("append.after_commit")
+            self._watch.check()
+        except StorageCorrupt as error:
+            raise OutcomeUnknown from error
+        except sqlite.Error as error:
+            self._roll_back()
+            if primary_code(error) in _NOT_COMMITTED:
+                raise translate(error, self._path) from error
+            raise OutcomeUnknown from error
+
+    def _roll_back(self) -> None:
+        """SQLite may have rolled back by itself (a full disk); going on would commit the rest."""
+        if self._db.in_transaction:
+            with suppress(sqlite.Error):
+                self._db.execute("ROLLBACK")

@@ -1,0 +1,92 @@
+-- Everything that the SQLite log asks its database once it is there. Columns of events are always
+-- the fields of `RecordedEvent`, in their order.
+
+-- name: log_id
+SELECT log_id FROM meta
+
+-- name: head
+SELECT position, event_id, recorded_at FROM events ORDER BY position DESC LIMIT 1
+
+-- name: event_at
+SELECT event_id FROM events WHERE position = ?
+
+-- name: stream_versions
+SELECT wanted.value,
+    (SELECT max(version) FROM events WHERE tenant = :tenant AND stream = wanted.value)
+FROM json_each(:streams) AS wanted
+
+-- name: insert_event
+INSERT INTO events (position, tenant, stream, version, event_id, type, data, metadata,
+    recorded_at, occurred_at, tags, category)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_tag
+INSERT INTO event_tags (tag, position) VALUES (?, ?)
+
+-- name: insert_command
+INSERT INTO commands (tenant, principal, command_id, hash, position, events, streams)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: find_command
+SELECT hash, position, events, streams FROM commands
+WHERE tenant = ? AND principal = ? AND command_id = ?
+
+-- name: streams_between
+-- What one append wrote: its events stand together.
+SELECT stream, max(version) FROM events
+WHERE position > :after AND position <= :through
+GROUP BY stream ORDER BY min(position)
+
+-- name: stream_events
+SELECT position, tenant, stream, version, event_id, type, CAST(data AS BLOB),
+    CAST(metadata AS BLOB), recorded_at, occurred_at, tags
+FROM events
+WHERE tenant = ? AND stream = ? AND version > ?
+ORDER BY version LIMIT ?
+
+-- name: stream_end
+SELECT version, position, event_id FROM events
+WHERE tenant = ? AND stream = ?
+ORDER BY version DESC LIMIT 1
+
+-- name: events_between
+-- Filters that are null let everything through.
+SELECT position, tenant, stream, version, event_id, type, CAST(data AS BLOB),
+    CAST(metadata AS BLOB), recorded_at, occurred_at, tags
+FROM events
+WHERE position > :after AND position <= :through
+    AND (:tenant IS NULL OR tenant = :tenant)
+    AND (:categories IS NULL OR category IN (SELECT value FROM json_each(:categories)))
+ORDER BY position LIMIT :limit
+
+-- name: events_at
+SELECT position, tenant, stream, version, event_id, type, CAST(data AS BLOB),
+    CAST(metadata AS BLOB), recorded_at, occurred_at, tags
+FROM events
+WHERE position IN (SELECT value FROM json_each(:positions))
+ORDER BY position
+
+-- name: positions_tagged
+-- Positions of events that have the tag, all the other tags and one of the types.
+SELECT tagged.position FROM event_tags AS tagged CROSS JOIN events USING (position)
+WHERE tagged.tag = :tag AND tagged.position > :after AND tagged.position <= :through
+    AND (:tenant IS NULL OR tenant = :tenant)
+    AND (:categories IS NULL OR category IN (SELECT value FROM json_each(:categories)))
+    AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types)))
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(:others) AS other WHERE NOT EXISTS (
+            SELECT 1 FROM event_tags AS its
+            WHERE its.tag = other.value AND its.position = tagged.position))
+ORDER BY tagged.position LIMIT :limit
+
+-- name: positions_typed
+-- Positions of events of one of the types, whatever their tags.
+SELECT position FROM events
+WHERE position > :after AND position <= :through
+    AND (:tenant IS NULL OR tenant = :tenant)
+    AND (:categories IS NULL OR category IN (SELECT value FROM json_each(:categories)))
+    AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types)))
+ORDER BY position LIMIT :limit
+
+-- name: insert_meta
+INSERT INTO meta (log_id, created_at) VALUES (?, ?)

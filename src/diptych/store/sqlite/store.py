@@ -1,0 +1,225 @@
+"""The log in one SQLite file.
+
+Theory of operation
+-------------------
+One connection appends, others read. `GroupCommit` hands over a batch; `Committer` puts it into one
+`BEGIN IMMEDIATE` transaction, so positions are given in commit order, and answers each member.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+from uuid import UUID
+
+from diptych.clock import Clock, SystemClock
+from diptych.errors import ConfigurationError, InvalidInput, StorageBusy, StoreClosed
+from diptych.store.batching import Answers, Batcher
+from diptych.store.contract import (
+    START,
+    Append,
+    Appended,
+    CommandKey,
+    Criterion,
+    Load,
+    Loaded,
+    LogPage,
+    Point,
+    RecordedCommand,
+)
+from diptych.store.group_commit import GroupCommit
+from diptych.store.limits import check_key, check_load, check_read
+from diptych.store.sqlite.committing import Committer
+from diptych.store.sqlite.file import PATIENCE, Synchronous, open_to_append
+from diptych.store.sqlite.library import sqlite
+from diptych.store.sqlite.pace import Pace
+from diptych.store.sqlite.readers import Readers
+from diptych.store.sqlite.reading import Filter
+from diptych.store.subscription import LogSignal
+
+_EVENTS_HERE: Final = 512
+_BYTES_HERE: Final = 500_000
+_SURVIVES: Final[dict[str, str]] = {
+    "FULL": "an acknowledged append survives a killed process and a power cut",
+    "NORMAL": "a killed process loses no acknowledged append; a power cut may take the last",
+}
+
+
+class SqliteEventStore:
+    """A log in the file `path`, for any number of processes on one machine.
+
+    The file is created, readable by its owner only, if it is not there; so is its folder, but not
+    the folders above. `synchronous="NORMAL"` appends faster, and a power cut may take what was
+    acknowledged last. See `EventStore` for everything else.
+
+    Raises: ConfigurationError: `path` or `synchronous` is not one of these.
+    """
+
+    dense = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Clock | None = None,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+    ) -> None:
+        if not str(path) or str(path).startswith(":"):
+            raise ConfigurationError("a SQLite log needs a file; MemoryEventStore needs none")
+        if str(synchronous) not in _SURVIVES:
+            raise ConfigurationError(f"synchronous is one of {', '.join(_SURVIVES)}")
+        self._path, self._synchronous = Path(path), synchronous
+        self._clock: Clock = clock or SystemClock()
+        self._opened: _OpenLog | None = None
+
+    @property
+    def log_id(self) -> UUID:
+        return self._log.log_id
+
+    @property
+    def durability(self) -> str:
+        library = f"SQLite {sqlite.sqlite_version}, WAL, synchronous={self._synchronous}"
+        return f"{library}: {_SURVIVES[self._synchronous]}"
+
+    async def open(self) -> None:
+        """Raises: StoreError: the file cannot be used as a log; the message says what to do."""
+        if self._opened is None:
+            start = partial(_Files, self._path, self._clock, self._synchronous)
+            self._opened = _OpenLog(await asyncio.to_thread(start))
+
+    async def close(self) -> None:
+        log, self._opened = self._opened, None
+        if log is not None:
+            await log.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def append(self, append: Append) -> Appended:
+        return await self._log.group.append(append)
+
+    async def load(self, load: Load) -> Loaded:
+        check_load(load)
+        return await self._log.loads.submit(load)
+
+    async def find(self, command: CommandKey) -> RecordedCommand | None:
+        check_key(command)
+        return await self._log.readers.run(lambda reader, _: reader.find(command))
+
+    async def read(
+        self,
+        *,
+        after: Point = START,
+        limit: int = 1000,
+        categories: frozenset[str] | None = None,
+        criteria: tuple[Criterion, ...] | None = None,
+        tenant: str | None = None,
+    ) -> LogPage:
+        check_read(after, limit, criteria, tenant)
+        wanted = Filter(categories, criteria, tenant)
+        try:
+            return await self._log.readers.run(
+                lambda reader, budget: reader.page(after, wanted, limit=limit, reach=budget.events)
+            )
+        except UnicodeError as error:
+            raise InvalidInput("categories", "must be Unicode text") from error
+
+    async def head(self) -> Point:
+        return await self._log.readers.run(lambda reader, _: reader.head())
+
+    async def moved(self, after: int) -> None:
+        await self._log.signal.moved(after)
+
+    @property
+    def _log(self) -> "_OpenLog":
+        if self._opened is None:
+            raise StoreClosed(f"{self._path}: the log is not open")
+        return self._opened
+
+
+class _Files:
+    """The connections. Opening and closing them blocks."""
+
+    def __init__(self, path: Path, clock: Clock, synchronous: Synchronous) -> None:
+        # SQLite follows links, so `-wal` stands beside the file that a link points to.
+        real = Path(os.path.realpath(path))
+        db, self.log_id = open_to_append(real, synchronous=synchronous, clock=clock)
+        try:
+            self.committer = Committer(db, real, clock)
+            self.readers = Readers(real)
+        except BaseException:
+            db.close()
+            raise
+
+    def close(self) -> None:
+        self.readers.close()
+        self.committer.close()
+
+
+class _OpenLog:
+    """A log that is open, in one event loop."""
+
+    def __init__(self, files: _Files) -> None:
+        self.log_id, self.readers = files.log_id, files.readers
+        self._files, self._committer = files, files.committer
+        self._pace = Pace()
+        self._writing = ThreadPoolExecutor(1, "diptych-log-append")
+        self.group = GroupCommit(self._commit)
+        self.loads = Batcher(self._load, max_items=64, failed=_failed)
+        self.signal = LogSignal(poll=self._head)
+
+    async def close(self) -> None:
+        await self.group.close()
+        await self.loads.close()
+        await self.signal.close()
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self._writing.shutdown(wait=True)
+        self._files.close()
+
+    def _commit(self, batch: Sequence[Append]) -> Answers[Appended]:
+        if self._pace.quick and _is_small(batch):
+            try:
+                answers = self._committer.commit(batch, patience=0)
+            except StorageBusy:
+                pass  # another process appends: wait for it in the thread
+            else:
+                self._pace.took(self._committer.last_took)
+                self.signal.announce(self._committer.head)
+                return answers
+        return self._commit_in_thread(batch)
+
+    async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
+        commit = partial(self._committer.commit, batch, patience=PATIENCE)
+        answers = await asyncio.get_running_loop().run_in_executor(self._writing, commit)
+        self.signal.announce(self._committer.head)
+        return answers
+
+    def _load(self, loads: Sequence[Load]) -> Answers[Loaded]:
+        return self.readers.now_or_later(lambda reader, budget: reader.loads(loads, budget))
+
+    async def _head(self) -> int:
+        return await self.readers.run(lambda reader, _: reader.moved())
+
+
+def _is_small(batch: Sequence[Append]) -> bool:
+    events = [event for append in batch for write in append.writes for event in write.events]
+    return len(events) <= _EVENTS_HERE and sum(len(event.data) for event in events) <= _BYTES_HERE
+
+
+def _failed(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else StoreClosed("closed while reading")
