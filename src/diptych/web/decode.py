@@ -1,0 +1,66 @@
+"""From requests to commands and queries, strictly: nothing unknown, twice or coerced."""
+
+import re
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from diptych.errors import InvalidInput, LimitExceeded
+from diptych.shapes import edge_decoder
+from diptych.web.problems import RequestRefused
+
+T = TypeVar("T")
+
+MAX_PARAMETERS: Final = 50
+_JSON: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+
+
+async def from_body(request: Request, kind: type[T]) -> T:
+    """A command, or any other type, from the JSON body and the parameters of the path.
+
+    A body may repeat a parameter of the path, with the same value. No body is an empty object.
+
+    Raises:
+        RequestRefused: the body is not declared as JSON in UTF-8, or is too large.
+        InvalidInput, LimitExceeded: it does not fit the type; the field is named.
+    """
+    if request.scope["query_string"]:
+        raise InvalidInput("query", "takes no query parameters")
+    body = await request.body()
+    if body and not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
+        raise RequestRefused(415, "content-type", "must be application/json, in UTF-8")
+    return edge_decoder(kind).decode(body or b"{}", extra=request.path_params)
+
+
+async def from_parameters(request: Request, kind: type[T]) -> T:
+    """A query, or any other type, from the parameters of query string and path.
+
+    Raises: InvalidInput, LimitExceeded: they do not fit the type, or there is a body.
+    """
+    if await request.body():
+        raise InvalidInput("body", "must be empty")
+    given = parameters_of(request.scope["query_string"])
+    return edge_decoder(kind).decode_text(given, extra=request.path_params)
+
+
+def parameters_of(query_string: bytes) -> dict[str, str]:
+    """The parameters of a query string.
+
+    Raises: InvalidInput, LimitExceeded: one comes twice, more than 50, not UTF-8 after decoding.
+    """
+    if not query_string:
+        return {}
+    if query_string.count(b"&") >= MAX_PARAMETERS:
+        raise LimitExceeded("query", limit=MAX_PARAMETERS, unit="parameters")
+    try:
+        text = query_string.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        raise InvalidInput("query", "must be name=value pairs in percent-encoded UTF-8") from None
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput(twice, "must not be repeated")
+    return given

@@ -1,0 +1,186 @@
+"""`Guard`: the pure ASGI shell that no request gets past unchecked and no answer leaves unfinished.
+
+Limits are checked here, before any route runs, and the body is counted while it arrives, because
+neither `Content-Length` nor its absence can be believed. What a route lets escape is answered as a
+problem. A response that has begun cannot be taken back: then the connection is what fails.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diptych.web.problems import Problems, RequestRefused
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+Finish = Callable[[Scope], Awaitable[RawHeaders]]
+"""Gives the headers that an answer to this request carries unless its route has set them."""
+
+_ALWAYS: Final[RawHeaders] = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_ONCE: Final = frozenset([b"host", b"content-length", b"content-type", b"content-encoding"])
+_HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may have at most: bytes, headers, and seconds until its body is there."""
+
+    body: int = 1_000_000
+    url: int = 8_192
+    headers: int = 100
+    header_bytes: int = 32_768
+    body_seconds: float = 30.0
+
+
+class Guard:
+    """Wraps an ASGI application; `FastAPI.add_middleware(Guard, problems=..., finish=...)`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        problems: Problems,
+        finish: Finish,
+        limits: Limits | None = None,
+    ) -> None:
+        self._app, self._problems, self._finish = app, problems, finish
+        self._limits = limits or Limits()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, self._limits)
+        answer = _Answer(scope, send, self._finish, body)
+        try:
+            check_head(scope, self._limits)
+            await self._app(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the last line: every bug is answered as one
+            await self._refuse(error, scope, answer)
+        else:
+            if body.refused is not None:
+                await self._refuse(body.refused, scope, answer)
+
+    async def _refuse(self, error: Exception, scope: Scope, answer: "_Answer") -> None:
+        if answer.started:
+            raise error
+        answer.closed_to_route = False
+        await self._problems.of(error).response()(scope, _nothing_more, answer.send)
+
+
+class _Body:
+    """The request's body, counted and timed."""
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits = receive, limits
+        self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
+        self._size = 0
+        self._complete = False
+        self.refused: RequestRefused | None = None
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        if self.refused is not None:
+            raise self.refused
+        message = await self._timely()
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._size > self._limits.body:
+                raise self._refuse(too_large(self._limits.body))
+        return message
+
+    async def _timely(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            limit = self._limits.body_seconds
+            problem = f"must arrive within {limit:g} s"
+            raise self._refuse(RequestRefused(408, "body", problem)) from None
+
+    def _refuse(self, error: RequestRefused) -> RequestRefused:
+        self.refused = error
+        return error
+
+
+class _Answer:
+    """The answer on its way out. Once the body is refused, what the route says is dropped."""
+
+    def __init__(self, scope: Scope, send: Send, finish: Finish, body: _Body) -> None:
+        self._scope, self._send, self._finish, self._body = scope, send, finish, body
+        self.started = False
+        self.closed_to_route = True
+
+    async def send(self, message: Message) -> None:
+        if not self.started:
+            if self._body.refused is not None and self.closed_to_route:
+                return
+            self.started = True
+            message = {**message, "headers": await self._headers(message)}
+        await self._send(message)
+
+    async def _headers(self, message: Message) -> RawHeaders:
+        given = list(message.get("headers", ()))
+        names = {name.lower() for name, _ in given}
+        wanted = (*_ALWAYS, *await self._finish(self._scope))
+        return [*given, *(header for header in wanted if header[0] not in names)]
+
+
+def check_head(scope: Scope, limits: Limits) -> None:
+    """Raises: RequestRefused: URL or headers are too large, repeated, malformed or not for us."""
+    path = scope.get("raw_path") or scope["path"].encode(errors="replace")
+    if len(path) + len(scope["query_string"]) > limits.url:
+        raise RequestRefused(414, "url", f"at most {limits.url} bytes", limit=limits.url)
+    headers: RawHeaders = scope["headers"]
+    _check_sizes(headers, limits)
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _ONCE and name in found:
+            raise RequestRefused(400, name.decode(), "must not be repeated")
+        found[name] = value
+    if not _HOST.fullmatch(found.get(b"host", b"localhost")):
+        raise RequestRefused(400, "host", "must be a host name and port")
+    if found.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise RequestRefused(415, "content-encoding", "must be identity: nothing is unpacked here")
+    _check_length(found, limits)
+
+
+def too_large(limit: int) -> RequestRefused:
+    return RequestRefused(413, "body", f"at most {limit} bytes", limit=limit)
+
+
+def _check_sizes(headers: RawHeaders, limits: Limits) -> None:
+    if len(headers) > limits.headers:
+        problem = f"at most {limits.headers} headers"
+        raise RequestRefused(431, "headers", problem, limit=limits.headers)
+    if sum(len(name) + len(value) for name, value in headers) > limits.header_bytes:
+        problem = f"at most {limits.header_bytes} bytes"
+        raise RequestRefused(431, "headers", problem, limit=limits.header_bytes)
+
+
+def _check_length(headers: dict[bytes, bytes], limits: Limits) -> None:
+    length = headers.get(b"content-length")
+    if length is None:
+        return
+    if b"transfer-encoding" in headers:
+        raise RequestRefused(400, "content-length", "must not come with a transfer-encoding")
+    if not length.isdigit() or len(length) > 19:
+        raise RequestRefused(400, "content-length", "must be a number of bytes")
+    if int(length) > limits.body:
+        raise too_large(limits.body)
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}

@@ -1,0 +1,79 @@
+"""The headers of the edge: consistency token, `ETag` and `If-Match`, `Idempotency-Key`."""
+
+import re
+from typing import Final
+from uuid import UUID, uuid5
+
+from starlette.datastructures import Headers
+
+from diptych.errors import InvalidInput, LimitExceeded, TokenFromAnotherHistory
+from diptych.store.limits import MAX_VERSION
+from diptych.tokens import Token
+
+TOKEN: Final = "Diptych-Token"  # noqa: S105 - the name of a header
+STALE: Final = "Diptych-Stale"
+IF_MATCH: Final = "If-Match"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+_KEYS: Final = UUID("6b1d7f5e-4a39-5d0c-9c55-8f1f0e7a2b64")
+_MAX_KEY: Final = 255
+_ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"')
+
+
+def token_of(headers: Headers) -> Token | None:
+    """Raises: InvalidToken: what is there is no token."""
+    text = only(headers, TOKEN)
+    return None if text is None else Token.parse(text)
+
+
+def command_id_of(headers: Headers) -> UUID | None:
+    """The command id that an `Idempotency-Key` stands for: the same for the same key, always.
+
+    Raises: InvalidInput, LimitExceeded: the key is not 1 to 255 visible ASCII characters.
+    """
+    key = only(headers, IDEMPOTENCY_KEY)
+    if key is None:
+        return None
+    if len(key) > _MAX_KEY:
+        raise LimitExceeded(IDEMPOTENCY_KEY, limit=_MAX_KEY, unit="characters")
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise InvalidInput(IDEMPOTENCY_KEY, "must be visible ASCII characters")
+    return uuid5(_KEYS, key)
+
+
+def expected_version_of(headers: Headers) -> int | None:
+    """The version that `If-Match` names; None for `*`, which any existing version matches.
+
+    Raises: InvalidInput: it is not one strong entity tag that this service could have given out.
+    """
+    text = only(headers, IF_MATCH)
+    if text is None or text == "*":
+        return None
+    found = _ETAG.fullmatch(text)
+    if found is None or int(found[1]) > MAX_VERSION:
+        raise InvalidInput(IF_MATCH, 'must be * or the ETag of an answer, such as "3"')
+    return int(found[1])
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def later(one: Token | None, other: Token) -> Token:
+    """The token that proves more, so that a client never goes back.
+
+    Raises: TokenFromAnotherHistory: they are of two logs.
+    """
+    if one is None:
+        return other
+    if one.log_id != other.log_id:
+        raise TokenFromAnotherHistory
+    return one if one.position > other.position else other
+
+
+def only(headers: Headers, name: str) -> str | None:
+    """The one value of a header. Raises: InvalidInput: it is there twice."""
+    values = headers.getlist(name)
+    if len(values) > 1:
+        raise InvalidInput(name, "must not be repeated")
+    return values[0].strip() if values else None

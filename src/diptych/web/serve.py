@@ -1,0 +1,72 @@
+"""`serve`: an ASGI application on uvicorn, with limits, until SIGTERM, and then cleanly."""
+
+import asyncio
+import signal
+import socket
+from typing import Final
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from diptych.web.problems import MEDIA_TYPE, Problem
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_MAX_HEAD: Final = 262_144
+"""Beyond what the guard allows, so that the guard answers, and says what the limit is."""
+
+
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A socket that accepts connections, which wait until `serve` answers them.
+
+    Raises: OSError: the port is taken or not allowed.
+    """
+    return socket.create_server((host, port), backlog=2048)
+
+
+async def serve(api: ASGIApp, listener: socket.socket, *, graceful_seconds: int = 10) -> None:
+    """Answer requests until SIGTERM or SIGINT; return when those under way are answered.
+
+    What `api` needs is opened before and closed after, around the call: the lifespan is not run.
+    """
+    config = uvicorn.Config(
+        api,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_MAX_HEAD,
+        timeout_graceful_shutdown=graceful_seconds,
+    )
+    loop = asyncio.get_running_loop()
+    # uvicorn raises the signal that stopped it once more when it is done. Without a handler of ours
+    # that would end the process before the log is closed.
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, lambda: None)
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await asyncio.sleep(0)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+class _Protocol(H11Protocol):
+    """Answers what is not even HTTP with a problem, as everything else is answered."""
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - repeats parts of the request
+        problem = Problem(status=400, code="bad-request", detail="This is not an HTTP request.")
+        body = bytes(problem.response().body)
+        headers = [
+            ("content-type", MEDIA_TYPE),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
