@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question, all sides of it in one run."""
