@@ -72,7 +72,8 @@ class SqliteEventStore:
             raise ConfigurationError("a SQLite log needs a file; MemoryEventStore needs none")
         if str(synchronous) not in _SURVIVES:
             raise ConfigurationError(f"synchronous is one of {', '.join(_SURVIVES)}")
-        self._path, self._synchronous = Path(path), synchronous
+        self._path = Path(path)
+        self._synchronous: Synchronous = synchronous
         self._clock: Clock = clock or SystemClock()
         self._opened: _OpenLog | None = None
 
