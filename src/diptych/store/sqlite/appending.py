@@ -12,6 +12,7 @@ from diptych.errors import (
     DiptychError,
     InvalidInput,
 )
+from diptych.sqlite_library import Connection
 from diptych.store.contract import (
     Append,
     Appended,
@@ -24,7 +25,6 @@ from diptych.store.contract import (
     Write,
     category_of,
 )
-from diptych.store.sqlite.library import Connection
 from diptych.store.sqlite.lookup import Scope, end_of, find_command, positions_matching, verify
 from diptych.store.sqlite.rows import Row, json_text, microseconds
 from diptych.store.sqlite.statements import SQL

@@ -9,10 +9,10 @@ from typing import Final
 from diptych.clock import Clock
 from diptych.errors import OutcomeUnknown, StorageCorrupt
 from diptych.failpoints import failpoint
+from diptych.sqlite_library import Connection, primary_code, sqlite, translate
 from diptych.store.contract import Append
 from diptych.store.sqlite.appending import Answer, Batch
 from diptych.store.sqlite.file import FileWatch
-from diptych.store.sqlite.library import Connection, primary_code, sqlite, translate
 
 _NOT_COMMITTED: Final = {sqlite.SQLITE_FULL, sqlite.SQLITE_BUSY, sqlite.SQLITE_READONLY}
 """What COMMIT fails with before it has written the last page of a transaction."""

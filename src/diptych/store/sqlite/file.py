@@ -16,7 +16,7 @@ from diptych.errors import (
     StoreError,
 )
 from diptych.failpoints import failpoint
-from diptych.store.sqlite.library import Connection, connect, primary_code, sqlite, translate
+from diptych.sqlite_library import Connection, connect, primary_code, sqlite, translate
 from diptych.store.sqlite.rows import microseconds, uuid_of
 from diptych.store.sqlite.statements import SCHEMA, SQL
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from diptych.errors import HistoryDiverged
+from diptych.sqlite_library import Connection
 from diptych.store.contract import (
     START,
     Appended,
@@ -17,7 +18,6 @@ from diptych.store.contract import (
     StreamVersion,
 )
 from diptych.store.limits import MAX_VERSION
-from diptych.store.sqlite.library import Connection
 from diptych.store.sqlite.rows import json_text, uuid_of
 from diptych.store.sqlite.statements import SQL
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
+from diptych.sqlite_library import Connection, sqlite, translate
 from diptych.store.contract import (
     START,
     CommandKey,
@@ -20,7 +21,6 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.limits import MAX_VERSION
-from diptych.store.sqlite.library import Connection, sqlite, translate
 from diptych.store.sqlite.lookup import (
     Scope,
     as_json,

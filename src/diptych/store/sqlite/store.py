@@ -18,6 +18,7 @@ from uuid import UUID
 
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, InvalidInput, StorageBusy, StoreClosed
+from diptych.sqlite_library import sqlite
 from diptych.store.batching import Answers, Batcher
 from diptych.store.contract import (
     START,
@@ -35,7 +36,6 @@ from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
 from diptych.store.sqlite.committing import Committer
 from diptych.store.sqlite.file import PATIENCE, Synchronous, open_to_append
-from diptych.store.sqlite.library import sqlite
 from diptych.store.sqlite.pace import Pace
 from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import Filter
