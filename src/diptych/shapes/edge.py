@@ -1,0 +1,225 @@
+"""`edge_decoder`: what strangers send, decoded strictly or refused with the field named."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from diptych.errors import InvalidInput, LimitExceeded
+from diptych.shapes.exact import exact
+from diptych.shapes.fields import is_model
+from diptych.shapes.mirror import mirrors_of
+from diptych.shapes.models import STRICT, check_nested, validated
+from diptych.shapes.refusals import refusal
+from diptych.shapes.stored import json_codec, settled
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 64
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if chr(byte) not in '"[]{}')
+_NAME: Final = re.compile(r"[\w$.-]{1,64}")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+Schema = dict[str, Any]
+"""JSON Schema, as OpenAPI 3.1 takes it."""
+
+
+class EdgeDecoder(Generic[T]):
+    """Decodes untrusted input to values of one type.
+
+    Strict: no unknown, missing or repeated fields, no value of another JSON type, decimals as
+    strings of at most 30 characters without exponent, times with a zone (they become UTC),
+    integers of 64 bits, text without NUL, at most 64 levels. A field with a default may be left
+    out. Errors name the field (`items.0.quantity`) and the limit, and never repeat a value.
+    """
+
+    def __init__(self, tp: Any) -> None:
+        self._read: Callable[[bytes], T]
+        if is_model(tp):
+            self._type, self._read = tp, self._read_model
+            fields: dict[str, Any] = getattr(tp, "model_fields", {})
+            self._types = {field.alias or name: field.annotation for name, field in fields.items()}
+        else:
+            self._type = mirrors_of(tp, edge=True).root
+            self._codec = json_codec(tp)
+            self._decoder = msgspec.json.Decoder(self._type, dec_hook=check_nested)
+            self._read, self._types = self._read_mirror, _types_of(self._type)
+
+    def decode(self, data: bytes, *, extra: Mapping[str, object] = _NOTHING) -> T:
+        """The value in a JSON body, with `extra` fields from elsewhere (the path of a URL).
+
+        Text in `extra` is converted to the type of its field. A body may repeat such a field with
+        the same value, and may be empty if there are any.
+
+        Raises: InvalidInput, LimitExceeded.
+        """
+        check_depth(data)
+        if extra:
+            data = self._merged(data or b"{}", extra)
+        elif not data:
+            raise InvalidInput("body", "is empty; it must be JSON")
+        try:
+            return self._read(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise refusal(error, self._type, root="body") from None
+
+    def decode_text(
+        self,
+        values: Mapping[str, str | Sequence[str]],
+        *,
+        extra: Mapping[str, object] = _NOTHING,
+    ) -> T:
+        """The value whose fields come as text, such as a query string; `extra` as in `decode`."""
+        for name in values.keys() & extra.keys():
+            if self._given(name, values[name]) != self._given(name, extra[name]):
+                raise InvalidInput(name, "contradicts the value in the path")
+        given: dict[str, object] = {**values, **extra}
+        return self.decode(b"{}", extra=given)
+
+    def schema(
+        self,
+        *,
+        ref_template: str = "#/components/schemas/{name}",
+        exclude: Collection[str] = (),
+    ) -> tuple[Schema, dict[str, Schema]]:
+        """The JSON Schema of what is accepted, and the components that it refers to.
+
+        Fields in `exclude` are left out of it: those that come from elsewhere.
+        """
+        if is_model(self._type):
+            whole = self._type.model_json_schema(ref_template=ref_template.replace("name", "model"))
+            components: dict[str, Schema] = whole.pop("$defs", {})
+            target = whole = {"additionalProperties": False} | whole
+        else:
+            (whole,), components = msgspec.json.schema_components(
+                [self._type], ref_template=ref_template, schema_hook=_nested_schema
+            )
+            name = str(whole.get("$ref", "")).rpartition("/")[2]
+            target = components.get(name, whole)
+        for name in exclude:
+            target.get("properties", {}).pop(name, None)
+        if "required" in target:
+            target["required"] = [name for name in target["required"] if name not in exclude]
+        return whole, components
+
+    def _read_mirror(self, data: bytes) -> T:
+        mirror = self._decoder.decode(data)
+        _refuse_repeated_keys(data)
+        value: T = self._codec.decode(settled(mirror))
+        return value
+
+    def _read_model(self, data: bytes) -> T:
+        msgspec.json.decode(data)
+        _refuse_repeated_keys(data)
+        value: Any = validated(self._type, data, root="body", **STRICT)
+        exact(value.model_dump(round_trip=True))
+        model: T = value
+        return model
+
+    def _merged(self, data: bytes, extra: Mapping[str, object]) -> bytes:
+        """The body with the extra fields at its end: so both are checked by the same code."""
+        try:
+            body = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise refusal(error, self._type, root="body") from None
+        if not isinstance(body, dict):
+            raise InvalidInput("body", "must be an object")
+        added: list[bytes] = []
+        for name, value in extra.items():
+            text = self._given(name, value)
+            if name not in body:
+                added.append(msgspec.json.encode(name) + b":" + text)
+            elif self._contradicts(name, body[name], text):
+                raise InvalidInput(name, "contradicts the value in the path")
+        start = [data.rstrip()[:-1]] if body else [b"{"]
+        return b",".join(start + added) + b"}" if body else b"{" + b",".join(added) + b"}"
+
+    def _given(self, name: str, value: object) -> bytes:
+        tp = self._types.get(name)
+        if tp is None:
+            raise InvalidInput(name, "is not a known field")
+        try:
+            return msgspec.json.encode(_lax(msgspec.to_builtins(value), tp))
+        except (msgspec.ValidationError, UnicodeError) as error:
+            refused = refusal(error, tp, root="")
+            path = f"{name}.{refused.field}".removesuffix(".")
+            raise InvalidInput(path, refused.problem) from None
+
+    def _contradicts(self, name: str, value: object, text: bytes) -> bool:
+        tp = self._types[name]
+        try:
+            return bool(msgspec.convert(value, tp) != msgspec.json.decode(text, type=tp))
+        except msgspec.ValidationError:
+            return False  # it is no value of its type, and the decoder will say why
+
+
+def edge_decoder(tp: type[T]) -> EdgeDecoder[T]:
+    """The decoder of a class; made once.
+
+    Raises: ConfigurationError names the field whose type cannot be stored exactly.
+    """
+    found = _decoders.get(tp)
+    if found is None:
+        found = _decoders[tp] = EdgeDecoder(tp)
+    return found
+
+
+_decoders: dict[Any, EdgeDecoder[Any]] = {}
+
+
+def check_depth(data: bytes) -> None:
+    """Before anything parses it: the depth of a parser's stack must not be a stranger's choice.
+
+    Raises: LimitExceeded.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    # Without escaped backslashes and quotes, every other part between quotes is inside a string.
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NOT_STRUCTURE)
+    outside = b"".join(plain.split(b'"')[::2])
+    if any(depth > MAX_DEPTH for depth in accumulate(map(_STEPS.__getitem__, outside))):
+        raise LimitExceeded("body", limit=MAX_DEPTH, unit="levels of nesting")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        keys = [key for key, _ in pairs]
+        key = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidInput(key if _NAME.fullmatch(key) else "body", "is given twice")
+
+
+_REPEATS: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=str, parse_float=str)
+
+
+def _refuse_repeated_keys(data: bytes) -> None:
+    """msgspec takes the last of two equal keys; a proxy in front may have checked the first."""
+    _REPEATS.decode(data.decode())
+
+
+def _lax(value: Any, tp: Any) -> Any:
+    """Text as the type says; numbers and booleans too, which JSON would not allow as strings."""
+    try:
+        return msgspec.convert(value, tp)
+    except msgspec.ValidationError:
+        found = msgspec.convert(value, tp, strict=False)
+        if isinstance(found, datetime | timedelta):  # from seconds; nobody means that
+            raise
+        return found
+
+
+def _types_of(mirror: Any) -> dict[str, Any]:
+    if not (isinstance(mirror, type) and issubclass(mirror, msgspec.Struct)):
+        return {}
+    return {field.encode_name: field.type for field in msgspec.structs.fields(mirror)}
+
+
+def _nested_schema(tp: type) -> Schema:
+    if is_model(tp):
+        return tp.model_json_schema()
+    raise NotImplementedError

@@ -1,0 +1,130 @@
+"""Looks at the types of an application: which classes are records, and what fields they have."""
+
+import dataclasses
+import types
+from dataclasses import MISSING, dataclass
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Protocol,
+    Self,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
+
+import msgspec
+from msgspec import Meta, Struct
+
+from diptych.errors import ConfigurationError
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The part of a pydantic model that Diptych uses; pydantic itself is never imported."""
+
+    @classmethod
+    def model_validate_json(cls, json_data: bytes, **options: Any) -> Self: ...
+    @classmethod
+    def model_json_schema(cls, **options: Any) -> dict[str, Any]: ...
+    def model_dump(self, **options: Any) -> dict[str, Any]: ...
+    def model_dump_json(self, **options: Any) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record: its attribute, its key in JSON, its type, and how it is filled in."""
+
+    name: str
+    key: str
+    type: Any
+    default: Any = MISSING
+    factory: Any = MISSING
+
+
+def is_model(tp: Any) -> TypeGuard[type[Model]]:
+    return isinstance(tp, type) and hasattr(tp, "model_validate_json") and hasattr(tp, "model_dump")
+
+
+def is_record(tp: Any) -> bool:
+    """Whether it is a dataclass or a msgspec Struct, with or without type arguments."""
+    cls = get_origin(tp) or tp
+    if not isinstance(cls, type) or cls is Struct:
+        return False
+    return dataclasses.is_dataclass(cls) or issubclass(cls, Struct)
+
+
+def is_union(tp: Any) -> bool:
+    return get_origin(tp) in (Union, types.UnionType)
+
+
+def unwrap(tp: Any) -> tuple[Any, tuple[Meta, ...]]:
+    """The type under `Annotated`, `NewType`, `Final` and type aliases, and msgspec's limits on it.
+
+    Other metadata is for others and is passed over.
+    """
+    metas: tuple[Meta, ...] = ()
+    while True:
+        if get_origin(tp) is Annotated:
+            tp, *extra = get_args(tp)
+            metas += tuple(meta for meta in extra if isinstance(meta, Meta))
+        elif get_origin(tp) is Final:
+            (tp,) = get_args(tp)
+        elif type(tp).__name__ == "TypeAliasType":  # `type X = ...`, which 3.11 does not have
+            tp = tp.__value__
+        elif hasattr(tp, "__supertype__"):
+            tp = tp.__supertype__
+        else:
+            return (None if tp is types.NoneType else tp), metas
+
+
+def fields_of(tp: Any, at: str) -> list[Field]:
+    """Raises: ConfigurationError for what cannot be stored or made again from its fields."""
+    cls: Any = get_origin(tp) or tp
+    if issubclass(cls, Struct):
+        return _struct_fields(tp, cls, at)
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"{at}: {error}; write the types of its fields so that they can be found in its module"
+        ) from None
+    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(tp), strict=False))
+    found: list[Field] = []
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            raise ConfigurationError(
+                f"{at}.{field.name}: a field with init=False cannot be read back; write a property"
+            )
+        kind = _substitute(hints[field.name], arguments)
+        found.append(Field(field.name, field.name, kind, field.default, field.default_factory))
+    return found
+
+
+def _struct_fields(tp: Any, cls: type[Struct], at: str) -> list[Field]:
+    if cls.__struct_config__.array_like:
+        raise ConfigurationError(f"{at}: stored events are JSON objects; leave out array_like=True")
+    return [
+        Field(
+            field.name,
+            field.encode_name,
+            field.type,
+            MISSING if field.default is msgspec.NODEFAULT else field.default,
+            MISSING if field.default_factory is msgspec.NODEFAULT else field.default_factory,
+        )
+        for field in msgspec.structs.fields(tp)
+    ]
+
+
+def _substitute(tp: Any, arguments: dict[Any, Any]) -> Any:
+    if isinstance(tp, TypeVar):
+        return arguments.get(tp, tp)
+    parameters = getattr(tp, "__parameters__", ())
+    if not parameters or isinstance(tp, type):
+        return tp
+    return tp[tuple(arguments.get(parameter, parameter) for parameter in parameters)]

@@ -1,0 +1,263 @@
+"""Mirrors: Structs made from the classes of an application, to check and write their values.
+
+Theory of operation. msgspec is fast because it compiles a type once, but on a dataclass it is too
+kind: it writes a field whatever is in it, writes NaN as null, drops the seconds of a time zone,
+passes over unknown fields, and cannot tell the members of a union of dataclasses apart. So each
+record (dataclass or Struct) gets a mirror: a Struct with the same fields, on which all of this is
+said in msgspec's own terms. A value is first converted to its mirror, which checks every field and
+names the one that is wrong, and the mirror is written; that costs a third of writing the value
+itself in Python.
+
+Two kinds: the `stored` mirror takes what Python holds; the `edge` mirror takes JSON from outside:
+no unknown fields, decimals as strings. Where a union has several records, its members carry
+`$type`, the name of their class, wherever they stand in that type: they are the `choices`. Then
+msgspec cannot make the user's objects itself, and `lower` and `lift` walk between the two.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, Flag
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from diptych.errors import ConfigurationError
+from diptych.shapes.fields import Field, fields_of, is_model, is_record, is_union, unwrap
+
+TAG_FIELD: Final = "$type"
+"""No Python attribute can have this name, so no field is ever in its way."""
+DECIMAL_DIGITS: Final = 30
+DECIMAL_PATTERN: Final = r"^-?[0-9]+(\.[0-9]+)?(?!\n)$"
+_DECIMAL: Final = Annotated[
+    str,
+    Meta(
+        pattern=DECIMAL_PATTERN, max_length=DECIMAL_DIGITS, extra_json_schema={"format": "decimal"}
+    ),
+]
+NATIVE: Final = (bytes, bytearray, datetime, date, time, timedelta, UUID, Decimal)
+"""What msgspec must take as it is, and must not make from a string."""
+_LEAVES: Final = frozenset(
+    {str, bool, int, float, bytes, UUID, Decimal, datetime, date, time, timedelta, NoneType}
+)
+_KEYS: Final = frozenset({str, int, UUID, date})
+_CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
+_LOWEST: Final[Mapping[type, float]] = {int: -(2**63), float: -sys.float_info.max}
+_HIGHEST: Final[Mapping[type, float]] = {int: 2**63 - 1, float: sys.float_info.max}
+
+
+class _AnyRecord(Struct):
+    """Stands for a record where msgspec is asked whether a type makes sense."""
+
+
+def mirrors_of(root: Any, *, edge: bool) -> "Mirrors":
+    """Raises: ConfigurationError names a field whose type cannot be stored, and says what to write.
+
+    Made twice if there are choices: only the first time tells which they are.
+    """
+    first = Mirrors(root, edge=edge)
+    return Mirrors(root, edge=edge, choices=frozenset(first.unions)) if first.unions else first
+
+
+class Mirrors:
+    """The mirrors of one root type; `root` is the mirror of that itself."""
+
+    def __init__(self, root: Any, *, edge: bool, choices: frozenset[type] = frozenset()) -> None:
+        self.choices = choices
+        self.unions: set[type] = set()
+        self._edge = edge
+        self._made: dict[Any, type[Struct]] = {}
+        self._fields: dict[type, dict[str, str]] = {}
+        self._classes: dict[type, type] = {}
+        self.root: Any = self._mirror(root, _name(root))
+
+    def lower(self, value: Any) -> Any:
+        """From the user's object to what its mirror can be converted from."""
+        fields = self._fields.get(type(value))
+        if fields is not None:
+            tree = {key: self.lower(getattr(value, name)) for name, key in fields.items()}
+            return {TAG_FIELD: type(value).__name__} | tree if type(value) in self.choices else tree
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.lower(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.lower(item) for key, item in value.items()}
+        return value
+
+    def lift(self, value: Any) -> Any:
+        """From a mirror to the user's object."""
+        cls = self._classes.get(type(value))
+        if cls is not None:
+            return cls(**{name: self.lift(getattr(value, name)) for name in self._fields[cls]})
+        if isinstance(value, list | tuple | set | frozenset):
+            return type(value)([self.lift(item) for item in value])
+        if isinstance(value, dict):
+            return {key: self.lift(item) for key, item in value.items()}
+        return value
+
+    def _mirror(self, tp: Any, at: str) -> Any:
+        base, metas = unwrap(tp)
+        made = self._bare(base, at)
+        _ask_msgspec(_annotated(_stand_in(base), metas), at)
+        return _annotated(made, metas + self._limits(base, metas))
+
+    def _bare(self, base: Any, at: str) -> Any:
+        origin = get_origin(base) or base
+        if is_record(base):
+            return self._record(base, at)
+        if is_union(base):
+            return self._union(base, at)
+        if get_args(base) and origin in _CONTAINERS:
+            return self._container(base, origin, at)
+        if base is Decimal and self._edge:
+            return _DECIMAL
+        if base is None or origin is Literal or is_model(base) or _is_leaf(base):
+            return base
+        raise ConfigurationError(f"{at}: {_name(base)} cannot be stored exactly; {_advice(origin)}")
+
+    def _container(self, base: Any, origin: Any, at: str) -> Any:
+        args = get_args(base)
+        if origin is dict:
+            key = unwrap(args[0])[0]
+            if not (key in _KEYS or get_origin(key) is Literal or _is_enum(key)):
+                raise ConfigurationError(
+                    f"{at}: {_name(key)} cannot be the key of a JSON object;"
+                    " write str, int, UUID, date or an Enum, or a tuple of records"
+                )
+        return origin[tuple(arg if arg is ... else self._mirror(arg, at) for arg in args)]
+
+    def _union(self, base: Any, at: str) -> Any:
+        members = [unwrap(member)[0] for member in get_args(base)]
+        records = [get_origin(member) or member for member in members if is_record(member)]
+        if len(records) > 1 and not all(_own_tag(record) for record in records):
+            if len({record.__name__ for record in records}) < len(records):
+                raise ConfigurationError(
+                    f"{at}: two classes of this union have the same name; give each its own name"
+                )
+            self.unions.update(records)
+        return Union[tuple(self._mirror(member, at) for member in get_args(base))]  # noqa: UP007
+
+    def _record(self, tp: Any, at: str) -> type[Struct]:
+        if tp in self._made:
+            return self._made[tp]
+        cls: type = get_origin(tp) or tp
+        fields = fields_of(tp, at)
+        mirror = msgspec.defstruct(
+            re.sub(r"\W+", "_", _name(tp)),
+            [self._definition(field) for field in fields],
+            module=cls.__module__,
+            namespace={"__doc__": _documentation(cls)},
+            rename={field.name: field.key for field in fields},
+            frozen=True,
+            kw_only=True,
+            gc=False,
+            forbid_unknown_fields=self._edge,
+            **self._tag(cls),
+        )
+        self._made[tp], self._classes[mirror] = mirror, cls
+        self._fields[cls] = {field.name: field.key for field in fields}
+        # Types go in last, so that a record may hold records of its own kind; msgspec looks at
+        # them when the mirror is first used.
+        mirror.__annotations__ = {
+            field.name: self._mirror(field.type, f"{at}.{field.key}") for field in fields
+        }
+        return mirror
+
+    def _definition(self, field: Field) -> tuple[str, Any] | tuple[str, Any, Any]:
+        if field.factory is not MISSING:
+            make: Callable[[], Any] = field.factory
+        elif field.default is MISSING:
+            return field.name, Any
+        elif not self.choices:
+            return field.name, Any, field.default
+        else:
+            make = _constant(field.default)
+        lower = self.lower if self.choices and self._edge else _same
+        return field.name, Any, msgspec.field(default_factory=lambda: lower(make()))
+
+    def _tag(self, cls: type) -> dict[str, Any]:
+        if cls in self.choices:
+            return {"tag": cls.__name__, "tag_field": TAG_FIELD}
+        return _own_tag(cls)
+
+    def _limits(self, base: Any, metas: tuple[Meta, ...]) -> tuple[Meta, ...]:
+        """What the user's own limits leave open; msgspec refuses a limit that is set twice."""
+        if base is datetime or base is time:
+            return (Meta(tz=base is datetime),)
+        if base not in _LOWEST or (base is float and self._edge):
+            return ()
+        low = any(meta.ge is not None or meta.gt is not None for meta in metas)
+        high = any(meta.le is not None or meta.lt is not None for meta in metas)
+        lowest, highest = Meta(ge=_LOWEST[base]), Meta(le=_HIGHEST[base])
+        return (() if low else (lowest,)) + (() if high else (highest,))
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+def _annotated(tp: Any, metas: tuple[Meta, ...]) -> Any:
+    return Annotated[(tp, *metas)] if metas else tp
+
+
+def _own_tag(cls: type) -> dict[str, Any]:
+    config = getattr(cls, "__struct_config__", None)
+    return {"tag": config.tag, "tag_field": config.tag_field} if config and config.tag else {}
+
+
+def _is_enum(base: Any) -> bool:
+    return isinstance(base, type) and issubclass(base, Enum) and not issubclass(base, Flag)
+
+
+def _is_leaf(base: Any) -> bool:
+    return base in _LEAVES or _is_enum(base)
+
+
+def _stand_in(base: Any) -> Any:
+    """The same kind of type without what is inside: mirrors may be unfinished here."""
+    if is_union(base):
+        parts = {_stand_in(unwrap(member)[0]) for member in get_args(base)}
+        return Union[tuple(parts)]  # noqa: UP007
+    origin = get_origin(base) or base
+    return _AnyRecord if is_record(base) else origin if origin in _CONTAINERS else base
+
+
+def _ask_msgspec(tp: Any, at: str) -> None:
+    try:
+        msgspec.json.Decoder(tp)
+    except TypeError as error:
+        reason = str(error).partition(" - type ")[0].partition(", type ")[0]
+        raise ConfigurationError(f"{at}: {reason}") from None
+
+
+def _documentation(cls: type) -> str | None:
+    made_by_dataclass = (cls.__doc__ or "").startswith(f"{cls.__name__}(")
+    return None if made_by_dataclass else cls.__doc__
+
+
+def _name(tp: Any) -> str:
+    return (
+        tp.__name__
+        if isinstance(tp, type) and not get_args(tp)
+        else re.sub(r"[\w.]+\.", "", str(tp))
+    )
+
+
+def _advice(origin: Any) -> str:
+    if origin in _CONTAINERS:
+        return "write what it holds, for example tuple[str, ...]"
+    name = getattr(origin, "__name__", "")
+    if "Sequence" in name or "Iterable" in name or "Collection" in name or "Set" in name:
+        return "write tuple[X, ...], list[X] or frozenset[X]"
+    if "Mapping" in name or "Dict" in name:
+        return "write dict[str, X], or a dataclass"
+    return "write one exact type: a plain value, an Enum, a dataclass, a Struct or a pydantic model"

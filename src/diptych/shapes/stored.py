@@ -1,0 +1,116 @@
+"""`json_codec`: values as the JSON that we store, and back to equal values."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
+
+import msgspec
+
+from diptych.errors import ConfigurationError
+from diptych.shapes.exact import exact, is_suspect
+from diptych.shapes.fields import is_model
+from diptych.shapes.mirror import NATIVE, mirrors_of
+from diptych.shapes.models import ModelCodec, dump_nested, load_nested
+from diptych.shapes.refusals import refusal
+
+T = TypeVar("T")
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=dump_nested)
+_SORTED: Final = msgspec.json.Encoder(enc_hook=dump_nested, order="deterministic")
+_REFUSED: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class JsonCodec(Protocol[T]):
+    """Values of one type as JSON in UTF-8. What was encoded decodes to an equal value.
+
+    A field holds what its type declares: of an object of a subclass, only what the declared class
+    has. Times are stored in UTC.
+    """
+
+    def encode(self, value: T) -> bytes:
+        """Raises: InvalidInput, LimitExceeded name the field that does not hold what its type
+        says, or cannot be stored exactly (a naive time, NaN, a NUL or lone surrogate in text, an
+        integer beyond 64 bits).
+        """
+        ...
+
+    def canonical(self, value: T) -> bytes:
+        """As `encode`, with sets and dicts in order: the same in every process, to be hashed."""
+        ...
+
+    def decode(self, data: bytes) -> T:
+        """Raises: InvalidInput, LimitExceeded name the first field that does not fit."""
+        ...
+
+
+@overload
+def json_codec(tp: type[T]) -> JsonCodec[T]: ...
+@overload
+def json_codec(tp: object) -> JsonCodec[Any]: ...
+def json_codec(tp: Any) -> JsonCodec[Any]:
+    """The codec of a class or annotation; made once.
+
+    Raises: ConfigurationError names the field whose type cannot be stored exactly.
+    """
+    found = _codecs.get(tp)
+    if found is None:
+        found = ModelCodec(tp) if is_model(tp) else _MirrorCodec(tp)
+        _codecs[tp] = found
+    return found
+
+
+_codecs: dict[Any, JsonCodec[Any]] = {}
+
+
+class _MirrorCodec(Generic[T]):
+    def __init__(self, tp: Any) -> None:
+        mirrors = mirrors_of(tp, edge=False)
+        self._mirror = mirrors.root
+        self._checked: Callable[[Any], Any] = partial(
+            msgspec.convert, type=mirrors.root, from_attributes=True, builtin_types=NATIVE
+        )
+        self._lower = mirrors.lower if mirrors.choices else None
+        self._lift = mirrors.lift if mirrors.choices else None
+        self._read = _decoder(mirrors.root if mirrors.choices else tp).decode
+
+    def encode(self, value: T) -> bytes:
+        return self._write(value, _ENCODER)
+
+    def canonical(self, value: T) -> bytes:
+        return self._write(value, _SORTED)
+
+    def decode(self, data: bytes) -> T:
+        try:
+            read = self._read(data)
+            return cast("T", self._lift(read) if self._lift else read)
+        except (*_REFUSED, TypeError) as error:
+            raise refusal(error, self._mirror, root="value") from None
+
+    def _write(self, value: T, encoder: msgspec.json.Encoder) -> bytes:
+        try:
+            mirror = self._checked(self._lower(value) if self._lower else value)
+            return settled(mirror, encoder)
+        except _REFUSED as error:
+            raise refusal(error, self._mirror, root="value") from None
+
+
+def settled(mirror: Any, encoder: msgspec.json.Encoder = _ENCODER) -> bytes:
+    """A checked mirror as JSON, after the last doubts about its text, decimals and times.
+
+    Raises: InvalidInput, or what msgspec raises.
+    """
+    try:
+        data = encoder.encode(mirror)
+    except UnicodeEncodeError:
+        data = b"\\u0000"  # suspect: the search for the culprit names the field
+    if not is_suspect(data):
+        return data
+    tree = msgspec.to_builtins(mirror, builtin_types=NATIVE, str_keys=True, enc_hook=dump_nested)
+    return encoder.encode(exact(tree))
+
+
+def _decoder(tp: Any) -> msgspec.json.Decoder[Any]:
+    try:
+        return msgspec.json.Decoder(tp, dec_hook=load_nested)
+    except (TypeError, NameError) as error:
+        raise ConfigurationError(f"{tp} cannot be stored: {error}") from None
