@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 from uuid import UUID
 
@@ -29,11 +30,13 @@ G = TypeVar("G")
 H = TypeVar("H")
 J = TypeVar("J")
 
+_NO_NAMES: Mapping[type, str] = MappingProxyType({})
+
 
 class _Options(TypedDict, Generic[T], total=False):
     names: Mapping[type, str]
     upcasters: Sequence[Upcast]
-    tags: Callable[[T], Iterable[str]]
+    tags: Callable[[T], Iterable[str]] | None
     ignore: Iterable[str]
 
 
@@ -103,14 +106,22 @@ class Events(Generic[E_co]):
                  **options: Unpack[_Options[E_co]]) -> None: ...
     # fmt: on
 
-    def __init__(self, category: str, *types: type[Any], **options: Unpack[_Options[Any]]) -> None:
+    def __init__(
+        self,
+        category: str,
+        *types: type[Any],
+        names: Mapping[type, str] = _NO_NAMES,
+        upcasters: Sequence[Upcast] = (),
+        tags: Callable[[Any], Iterable[str]] | None = None,
+        ignore: Iterable[str] = (),
+    ) -> None:
         _check_category(category)
         self.category = category
         self.types: tuple[type[E_co], ...] = types
-        self.names: Mapping[type, str] = _stored_names(category, types, options.get("names", {}))
-        self.upcasters = tuple(options.get("upcasters", ()))
-        self.ignored = frozenset(options.get("ignore", ()))
-        self._tags: Callable[[Any], Iterable[str]] | None = options.get("tags")
+        self.names: Mapping[type, str] = _stored_names(category, types, names)
+        self.upcasters = tuple(upcasters)
+        self.ignored = frozenset(ignore)
+        self._tags = tags
         self._encoders = {tp: (self.names[tp], json_codec(tp).encode) for tp in types}
         self._decoders: dict[str, Callable[[bytes], E_co] | None] = self._readers()
 
@@ -152,10 +163,9 @@ class Events(Generic[E_co]):
             return None
         try:
             return decode(recorded.data)
-        except InvalidInput as error:
-            raise UndecodableEvent(
-                recorded.type, path=error.field, position=recorded.position
-            ) from error
+        except Exception as error:  # whatever a class does when it is made, it names the position
+            path = error.field if isinstance(error, InvalidInput) else "value"
+            raise UndecodableEvent(recorded.type, path=path, position=recorded.position) from error
 
     async def decode(self, batch: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, E_co]]:
         """The events with their objects, in order, without those that are ignored.

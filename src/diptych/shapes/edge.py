@@ -14,9 +14,16 @@ from diptych.errors import InvalidInput, LimitExceeded
 from diptych.shapes.exact import exact
 from diptych.shapes.fields import is_model
 from diptych.shapes.mirror import mirrors_of
-from diptych.shapes.models import STRICT, check_nested, validated
+from diptych.shapes.models import (
+    STRICT,
+    Schema,
+    check_nested,
+    model_schema,
+    nested_schema,
+    validated,
+)
 from diptych.shapes.refusals import refusal
-from diptych.shapes.stored import json_codec, settled
+from diptych.shapes.stored import decoder_of, json_codec, settled
 
 T = TypeVar("T")
 
@@ -25,9 +32,6 @@ _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if chr(byte) not in '"[]{}')
 _NAME: Final = re.compile(r"[\w$.-]{1,64}")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
-Schema = dict[str, Any]
-"""JSON Schema, as OpenAPI 3.1 takes it."""
 
 
 class EdgeDecoder(Generic[T]):
@@ -48,7 +52,7 @@ class EdgeDecoder(Generic[T]):
         else:
             self._type = mirrors_of(tp, edge=True).root
             self._codec = json_codec(tp)
-            self._decoder = msgspec.json.Decoder(self._type, dec_hook=check_nested)
+            self._decoder = decoder_of(self._type, check_nested)
             self._read, self._types = self._read_mirror, _types_of(self._type)
 
     def decode(self, data: bytes, *, extra: Mapping[str, object] = _NOTHING) -> T:
@@ -93,19 +97,13 @@ class EdgeDecoder(Generic[T]):
         Fields in `exclude` are left out of it: those that come from elsewhere.
         """
         if is_model(self._type):
-            whole = self._type.model_json_schema(ref_template=ref_template.replace("name", "model"))
-            components: dict[str, Schema] = whole.pop("$defs", {})
-            target = whole = {"additionalProperties": False} | whole
+            whole, components = model_schema(self._type, ref_template)
         else:
             (whole,), components = msgspec.json.schema_components(
-                [self._type], ref_template=ref_template, schema_hook=_nested_schema
+                [self._type], ref_template=ref_template, schema_hook=nested_schema
             )
-            name = str(whole.get("$ref", "")).rpartition("/")[2]
-            target = components.get(name, whole)
-        for name in exclude:
-            target.get("properties", {}).pop(name, None)
-        if "required" in target:
-            target["required"] = [name for name in target["required"] if name not in exclude]
+        name = str(whole.get("$ref", "")).rpartition("/")[2]
+        _leave_out(exclude, components.get(name, whole))
         return whole, components
 
     def _read_mirror(self, data: bytes) -> T:
@@ -118,7 +116,7 @@ class EdgeDecoder(Generic[T]):
         msgspec.json.decode(data)
         _refuse_repeated_keys(data)
         value: Any = validated(self._type, data, root="body", **STRICT)
-        exact(value.model_dump(round_trip=True))
+        exact(value)
         model: T = value
         return model
 
@@ -219,7 +217,8 @@ def _types_of(mirror: Any) -> dict[str, Any]:
     return {field.encode_name: field.type for field in msgspec.structs.fields(mirror)}
 
 
-def _nested_schema(tp: type) -> Schema:
-    if is_model(tp):
-        return tp.model_json_schema()
-    raise NotImplementedError
+def _leave_out(names: Collection[str], schema: Schema) -> None:
+    for name in names:
+        schema.get("properties", {}).pop(name, None)
+    if "required" in schema:
+        schema["required"] = [name for name in schema["required"] if name not in names]

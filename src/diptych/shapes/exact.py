@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from diptych.errors import InvalidInput
+from diptych.shapes.fields import attributes_of
 
 _OFFSET: Final = re.compile(rb"T\d\d:\d\d:\d\d(?:\.\d+)?[+-]")
 _INT64: Final = range(-(2**63), 2**63)
@@ -27,28 +29,40 @@ def is_suspect(data: bytes) -> bool:
 
 
 def exact(value: Any, path: str = "") -> Any:
-    """The value, its times in UTC: a database must not drop an offset, nor JSON its seconds.
+    """The value with its times in UTC: a database may drop an offset, and JSON drops its seconds.
 
     Raises: InvalidInput names the first field that cannot be stored exactly.
     """
     match value:
         case str():
             _check_text(value, path)
-        case Mapping():
-            for key in value:
-                _check_text(str(key), path)
-            return {key: exact(item, f"{path}.{key}") for key, item in value.items()}
+        case msgspec.Struct():
+            return _exact_struct(value, path)
+        case dict():
+            return {exact(key, path): exact(item, f"{path}.*") for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [exact(item, f"{path}.{index}") for index, item in enumerate(value)]
+            return type(value)([exact(item, f"{path}.{at}") for at, item in enumerate(value)])
         case datetime():
             return _utc(value, path)
-        case Decimal() if not value.is_finite():
-            raise _refused(path, "must be a number, not NaN or Infinity")
-        case float() if not math.isfinite(value):
+        case Decimal() | float() if not math.isfinite(value):
             raise _refused(path, "must be a number, not NaN or Infinity")
         case int() if value not in _INT64:
             raise _refused(path, "must fit in 64 bits")
+        case _:
+            for name, item in attributes_of(value):
+                exact(item, f"{path}.{name}")
     return value
+
+
+def _exact_struct(value: msgspec.Struct, path: str) -> msgspec.Struct:
+    changes: dict[str, Any] = {}
+    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+    for name, key in names:
+        item = getattr(value, name)
+        changed = exact(item, f"{path}.{key}")
+        if changed is not item:
+            changes[name] = changed
+    return msgspec.structs.replace(value, **changes) if changes else value
 
 
 def _utc(value: datetime, path: str) -> datetime:

@@ -1,7 +1,9 @@
 """Looks at the types of an application: which classes are records, and what fields they have."""
 
 import dataclasses
+import re
 import types
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass
 from typing import (
     Annotated,
@@ -22,6 +24,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from diptych.errors import ConfigurationError
+
+CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
 
 
 @runtime_checkable
@@ -45,6 +49,13 @@ class Field:
     type: Any
     default: Any = MISSING
     factory: Any = MISSING
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING and self.factory is MISSING
+
+    def fill(self) -> Any:
+        return self.default if self.factory is MISSING else self.factory()
 
 
 def is_model(tp: Any) -> TypeGuard[type[Model]]:
@@ -106,6 +117,15 @@ def fields_of(tp: Any, at: str) -> list[Field]:
     return found
 
 
+def attributes_of(value: object) -> Iterable[tuple[str, object]]:
+    """The fields of a pydantic model or a dataclass, for those who look into values."""
+    if isinstance(value, Model):
+        return vars(value).items()
+    if dataclasses.is_dataclass(value):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return ()
+
+
 def _struct_fields(tp: Any, cls: type[Struct], at: str) -> list[Field]:
     if cls.__struct_config__.array_like:
         raise ConfigurationError(f"{at}: stored events are JSON objects; leave out array_like=True")
@@ -128,3 +148,21 @@ def _substitute(tp: Any, arguments: dict[Any, Any]) -> Any:
     if not parameters or isinstance(tp, type):
         return tp
     return tp[tuple(arguments.get(parameter, parameter) for parameter in parameters)]
+
+
+def name_of(tp: Any) -> str:
+    """A type as it is written, without modules."""
+    plain = isinstance(tp, type) and not get_args(tp)
+    return tp.__name__ if plain else re.sub(r"[\w.]+\.", "", str(tp))
+
+
+def advice(origin: Any) -> str:
+    """What to write instead of a type that cannot be stored."""
+    if origin in CONTAINERS:
+        return "write what it holds, for example tuple[str, ...]"
+    name = getattr(origin, "__name__", "")
+    if any(part in name for part in ("Sequence", "Iterable", "Collection", "Set")):
+        return "write tuple[X, ...], list[X] or frozenset[X]"
+    if "Mapping" in name or "Dict" in name:
+        return "write dict[str, X], or a dataclass"
+    return "write one exact type: a plain value, an Enum, a dataclass, a Struct or a pydantic model"

@@ -16,7 +16,7 @@ msgspec cannot make the user's objects itself, and `lower` and `lift` walk betwe
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -29,7 +29,17 @@ import msgspec
 from msgspec import Meta, Struct
 
 from diptych.errors import ConfigurationError
-from diptych.shapes.fields import Field, fields_of, is_model, is_record, is_union, unwrap
+from diptych.shapes.fields import (
+    CONTAINERS,
+    Field,
+    advice,
+    fields_of,
+    is_model,
+    is_record,
+    is_union,
+    name_of,
+    unwrap,
+)
 
 TAG_FIELD: Final = "$type"
 """No Python attribute can have this name, so no field is ever in its way."""
@@ -47,7 +57,6 @@ _LEAVES: Final = frozenset(
     {str, bool, int, float, bytes, UUID, Decimal, datetime, date, time, timedelta, NoneType}
 )
 _KEYS: Final = frozenset({str, int, UUID, date})
-_CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
 _LOWEST: Final[Mapping[type, float]] = {int: -(2**63), float: -sys.float_info.max}
 _HIGHEST: Final[Mapping[type, float]] = {int: 2**63 - 1, float: sys.float_info.max}
 
@@ -75,7 +84,7 @@ class Mirrors:
         self._made: dict[Any, type[Struct]] = {}
         self._fields: dict[type, dict[str, str]] = {}
         self._classes: dict[type, type] = {}
-        self.root: Any = self._mirror(root, _name(root))
+        self.root: Any = self._mirror(root, name_of(root))
 
     def lower(self, value: Any) -> Any:
         """From the user's object to what its mirror can be converted from."""
@@ -112,24 +121,20 @@ class Mirrors:
             return self._record(base, at)
         if is_union(base):
             return self._union(base, at)
-        if get_args(base) and origin in _CONTAINERS:
+        if get_args(base) and origin in CONTAINERS:
             return self._container(base, origin, at)
         if base is Decimal and self._edge:
             return _DECIMAL
         if base is None or origin is Literal or is_model(base) or _is_leaf(base):
             return base
-        raise ConfigurationError(f"{at}: {_name(base)} cannot be stored exactly; {_advice(origin)}")
+        raise ConfigurationError(
+            f"{at}: {name_of(base)} cannot be stored exactly; {advice(origin)}"
+        )
 
     def _container(self, base: Any, origin: Any, at: str) -> Any:
-        args = get_args(base)
-        if origin is dict:
-            key = unwrap(args[0])[0]
-            if not (key in _KEYS or get_origin(key) is Literal or _is_enum(key)):
-                raise ConfigurationError(
-                    f"{at}: {_name(key)} cannot be the key of a JSON object;"
-                    " write str, int, UUID, date or an Enum, or a tuple of records"
-                )
-        return origin[tuple(arg if arg is ... else self._mirror(arg, at) for arg in args)]
+        _check_key(base, at)
+        inner = (arg if arg is ... else self._mirror(arg, at) for arg in get_args(base))
+        return origin[tuple(inner)]
 
     def _union(self, base: Any, at: str) -> Any:
         members = [unwrap(member)[0] for member in get_args(base)]
@@ -148,7 +153,7 @@ class Mirrors:
         cls: type = get_origin(tp) or tp
         fields = fields_of(tp, at)
         mirror = msgspec.defstruct(
-            re.sub(r"\W+", "_", _name(tp)),
+            re.sub(r"\W+", "_", name_of(tp)),
             [self._definition(field) for field in fields],
             module=cls.__module__,
             namespace={"__doc__": _documentation(cls)},
@@ -169,16 +174,13 @@ class Mirrors:
         return mirror
 
     def _definition(self, field: Field) -> tuple[str, Any] | tuple[str, Any, Any]:
-        if field.factory is not MISSING:
-            make: Callable[[], Any] = field.factory
-        elif field.default is MISSING:
+        if field.required:
             return field.name, Any
-        elif not self.choices:
-            return field.name, Any, field.default
-        else:
-            make = _constant(field.default)
-        lower = self.lower if self.choices and self._edge else _same
-        return field.name, Any, msgspec.field(default_factory=lambda: lower(make()))
+        if self.choices and self._edge:  # it will be written as it is: with `$type`
+            return field.name, Any, msgspec.field(default_factory=lambda: self.lower(field.fill()))
+        if field.factory is not MISSING:
+            return field.name, Any, msgspec.field(default_factory=field.factory)
+        return field.name, Any, field.default
 
     def _tag(self, cls: type) -> dict[str, Any]:
         if cls in self.choices:
@@ -195,14 +197,6 @@ class Mirrors:
         high = any(meta.le is not None or meta.lt is not None for meta in metas)
         lowest, highest = Meta(ge=_LOWEST[base]), Meta(le=_HIGHEST[base])
         return (() if low else (lowest,)) + (() if high else (highest,))
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _constant(value: Any) -> Callable[[], Any]:
-    return lambda: value
 
 
 def _annotated(tp: Any, metas: tuple[Meta, ...]) -> Any:
@@ -222,13 +216,24 @@ def _is_leaf(base: Any) -> bool:
     return base in _LEAVES or _is_enum(base)
 
 
+def _check_key(base: Any, at: str) -> None:
+    if get_origin(base) is not dict:
+        return
+    key = unwrap(get_args(base)[0])[0]
+    if not (key in _KEYS or get_origin(key) is Literal or _is_enum(key)):
+        raise ConfigurationError(
+            f"{at}: {name_of(key)} cannot be the key of a JSON object; write str, int, UUID, date"
+            " or an Enum, or a tuple of records"
+        )
+
+
 def _stand_in(base: Any) -> Any:
     """The same kind of type without what is inside: mirrors may be unfinished here."""
     if is_union(base):
         parts = {_stand_in(unwrap(member)[0]) for member in get_args(base)}
         return Union[tuple(parts)]  # noqa: UP007
     origin = get_origin(base) or base
-    return _AnyRecord if is_record(base) else origin if origin in _CONTAINERS else base
+    return _AnyRecord if is_record(base) else origin if origin in CONTAINERS else base
 
 
 def _ask_msgspec(tp: Any, at: str) -> None:
@@ -242,22 +247,3 @@ def _ask_msgspec(tp: Any, at: str) -> None:
 def _documentation(cls: type) -> str | None:
     made_by_dataclass = (cls.__doc__ or "").startswith(f"{cls.__name__}(")
     return None if made_by_dataclass else cls.__doc__
-
-
-def _name(tp: Any) -> str:
-    return (
-        tp.__name__
-        if isinstance(tp, type) and not get_args(tp)
-        else re.sub(r"[\w.]+\.", "", str(tp))
-    )
-
-
-def _advice(origin: Any) -> str:
-    if origin in _CONTAINERS:
-        return "write what it holds, for example tuple[str, ...]"
-    name = getattr(origin, "__name__", "")
-    if "Sequence" in name or "Iterable" in name or "Collection" in name or "Set" in name:
-        return "write tuple[X, ...], list[X] or frozenset[X]"
-    if "Mapping" in name or "Dict" in name:
-        return "write dict[str, X], or a dataclass"
-    return "write one exact type: a plain value, an Enum, a dataclass, a Struct or a pydantic model"

@@ -14,6 +14,9 @@ from diptych.shapes.fields import Model
 
 M = TypeVar("M", bound=Model)
 
+Schema = dict[str, Any]
+"""JSON Schema, as OpenAPI 3.1 takes it."""
+
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 
 
@@ -49,7 +52,7 @@ class ModelCodec(Generic[M]):
 
 
 def model_json(value: Model) -> bytes:
-    exact(value.model_dump(round_trip=True))
+    exact(value)
     try:
         return value.model_dump_json(by_alias=True, round_trip=True).encode()
     except ValueError:
@@ -85,6 +88,22 @@ def load_nested(model: type[Any], value: object) -> object:
 def check_nested(model: type[Any], value: object) -> object:
     """msgspec's hook for what strangers sent."""
     return _nested(model, value, **STRICT)
+
+
+def model_schema(model: type[Model], ref_template: str) -> tuple[Schema, dict[str, Schema]]:
+    """Its schema as the edge checks it, and the components that it refers to."""
+    whole = model.model_json_schema(ref_template=ref_template.replace("{name}", "{model}"))
+    components: dict[str, Schema] = whole.pop("$defs", {})
+    for schema in (whole, *components.values()):
+        if schema.get("type") == "object":
+            schema.setdefault("additionalProperties", False)
+    return whole, components
+
+
+def nested_schema(model: type[Any]) -> Schema:
+    """msgspec's hook for the schema of a model inside another record."""
+    schema: Schema = model.model_json_schema()
+    return schema
 
 
 def _nested(model: type[Any], value: object, **options: Any) -> object:

@@ -52,11 +52,13 @@ def json_codec(tp: Any) -> JsonCodec[Any]:
 
     Raises: ConfigurationError names the field whose type cannot be stored exactly.
     """
-    found = _codecs.get(tp)
-    if found is None:
-        found = ModelCodec(tp) if is_model(tp) else _MirrorCodec(tp)
-        _codecs[tp] = found
-    return found
+    try:
+        return _codecs[tp]
+    except KeyError:
+        codec = _codecs[tp] = _codec(tp)
+        return codec
+    except TypeError:  # some metadata in an annotation cannot be a key
+        return _codec(tp)
 
 
 _codecs: dict[Any, JsonCodec[Any]] = {}
@@ -71,7 +73,7 @@ class _MirrorCodec(Generic[T]):
         )
         self._lower = mirrors.lower if mirrors.choices else None
         self._lift = mirrors.lift if mirrors.choices else None
-        self._read = _decoder(mirrors.root if mirrors.choices else tp).decode
+        self._read = decoder_of(mirrors.root if mirrors.choices else tp).decode
 
     def encode(self, value: T) -> bytes:
         return self._write(value, _ENCODER)
@@ -103,14 +105,18 @@ def settled(mirror: Any, encoder: msgspec.json.Encoder = _ENCODER) -> bytes:
         data = encoder.encode(mirror)
     except UnicodeEncodeError:
         data = b"\\u0000"  # suspect: the search for the culprit names the field
-    if not is_suspect(data):
-        return data
-    tree = msgspec.to_builtins(mirror, builtin_types=NATIVE, str_keys=True, enc_hook=dump_nested)
-    return encoder.encode(exact(tree))
+    return encoder.encode(exact(mirror)) if is_suspect(data) else data
 
 
-def _decoder(tp: Any) -> msgspec.json.Decoder[Any]:
+def decoder_of(
+    tp: Any, hook: Callable[[type, Any], object] = load_nested
+) -> msgspec.json.Decoder[Any]:
+    """Raises: ConfigurationError for what msgspec alone finds wrong with a type."""
     try:
-        return msgspec.json.Decoder(tp, dec_hook=load_nested)
+        return msgspec.json.Decoder(tp, dec_hook=hook)
     except (TypeError, NameError) as error:
         raise ConfigurationError(f"{tp} cannot be stored: {error}") from None
+
+
+def _codec(tp: Any) -> JsonCodec[Any]:
+    return ModelCodec(tp) if is_model(tp) else _MirrorCodec(tp)
