@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
-from diptych import Query, RecordedEvent, Rows, View
+from diptych import Query, RecordedEvent, Rejected, Rows, View
 from examples.orders.order import (
     OrderCancelled,
     OrderCreated,
@@ -59,6 +59,14 @@ customers = View(
     project=project,
     max_lag=timedelta(seconds=2),
 )
+
+
+class CustomerNotFound(Rejected):
+    """Nobody with this id has ordered anything."""
+
+    def __init__(self, customer_id: UUID) -> None:
+        super().__init__(f"there is no such customer: {customer_id}")
+        self.customer_id = customer_id
 
 
 @dataclass(frozen=True, slots=True)

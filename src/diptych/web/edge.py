@@ -9,6 +9,7 @@ has given out. Tokens that clients send are never taken for that, they could cla
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
+from uuid import UUID, uuid5
 
 import msgspec
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from diptych.app import Application
+from diptych.clock import uuid7
 from diptych.errors import (
     ConsistencyTimeout,
     DiptychError,
@@ -66,6 +68,14 @@ class Edge:
         api.add_middleware(Guard, problems=self._problems, finish=self._finish, limits=self._limits)
         for kind in (DiptychError, HTTPException, RequestValidationError):
             api.add_exception_handler(kind, self._answer_error)
+
+    def new_id(self, request: Request) -> UUID:
+        """An id for what a request creates: the same again when it is repeated under its key.
+
+        Raises: InvalidInput, LimitExceeded: the `Idempotency-Key` is not acceptable.
+        """
+        command_id = command_id_of(request.headers)
+        return uuid7() if command_id is None else uuid5(command_id, "created")
 
     async def dispatch(
         self,
