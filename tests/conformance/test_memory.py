@@ -1,0 +1,12 @@
+"""The log in memory passes the suite."""
+
+import pytest
+
+from diptych.store.memory import MemoryEventStore
+from diptych.testing.conformance import EventStoreConformance, NewStore
+
+
+class TestMemoryEventStore(EventStoreConformance):
+    @pytest.fixture
+    def new_store(self) -> NewStore:
+        return MemoryEventStore
