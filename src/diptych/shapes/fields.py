@@ -5,10 +5,14 @@ import re
 import types
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, Flag
 from typing import (
     Annotated,
     Any,
     Final,
+    Literal,
     Protocol,
     Self,
     TypeGuard,
@@ -19,6 +23,7 @@ from typing import (
     get_type_hints,
     runtime_checkable,
 )
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,6 +31,10 @@ from msgspec import Meta, Struct
 from diptych.errors import ConfigurationError
 
 CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
+_LEAVES: Final = frozenset(
+    {str, bool, int, float, bytes, UUID, Decimal, datetime, date, time, timedelta, types.NoneType}
+)
+_KEYS: Final = frozenset({str, int, UUID, date})
 
 
 @runtime_checkable
@@ -166,3 +175,27 @@ def advice(origin: Any) -> str:
     if "Mapping" in name or "Dict" in name:
         return "write dict[str, X], or a dataclass"
     return "write one exact type: a plain value, an Enum, a dataclass, a Struct or a pydantic model"
+
+
+def is_leaf(base: Any) -> bool:
+    return base in _LEAVES or _is_enum(base)
+
+
+def _is_enum(base: Any) -> bool:
+    return isinstance(base, type) and issubclass(base, Enum) and not issubclass(base, Flag)
+
+
+def check_key(base: Any, at: str) -> None:
+    if get_origin(base) is not dict:
+        return
+    key = unwrap(get_args(base)[0])[0]
+    if not (key in _KEYS or get_origin(key) is Literal or _is_enum(key)):
+        raise ConfigurationError(
+            f"{at}: {name_of(key)} cannot be the key of a JSON object; write str, int, UUID, date"
+            " or an Enum, or a tuple of records"
+        )
+
+
+def documentation(cls: type) -> str | None:
+    made_by_dataclass = (cls.__doc__ or "").startswith(f"{cls.__name__}(")
+    return None if made_by_dataclass else cls.__doc__

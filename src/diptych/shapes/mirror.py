@@ -20,9 +20,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum, Flag
-from types import NoneType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -33,7 +31,10 @@ from diptych.shapes.fields import (
     CONTAINERS,
     Field,
     advice,
+    check_key,
+    documentation,
     fields_of,
+    is_leaf,
     is_model,
     is_record,
     is_union,
@@ -53,10 +54,6 @@ _DECIMAL: Final = Annotated[
 ]
 NATIVE: Final = (bytes, bytearray, datetime, date, time, timedelta, UUID, Decimal)
 """What msgspec must take as it is, and must not make from a string."""
-_LEAVES: Final = frozenset(
-    {str, bool, int, float, bytes, UUID, Decimal, datetime, date, time, timedelta, NoneType}
-)
-_KEYS: Final = frozenset({str, int, UUID, date})
 _LOWEST: Final[Mapping[type, float]] = {int: -(2**63), float: -sys.float_info.max}
 _HIGHEST: Final[Mapping[type, float]] = {int: 2**63 - 1, float: sys.float_info.max}
 
@@ -65,21 +62,30 @@ class _AnyRecord(Struct):
     """Stands for a record where msgspec is asked whether a type makes sense."""
 
 
+class Tag(NamedTuple):
+    field: str
+    value: str | int
+
+
 def mirrors_of(root: Any, *, edge: bool) -> "Mirrors":
     """Raises: ConfigurationError names a field whose type cannot be stored, and says what to write.
 
     Made twice if there are choices: only the first time tells which they are.
     """
-    first = Mirrors(root, edge=edge)
-    return Mirrors(root, edge=edge, choices=frozenset(first.unions)) if first.unions else first
+    first = Mirrors(root, edge=edge, choices={})
+    return Mirrors(root, edge=edge, choices=first.found) if first.found else first
 
 
 class Mirrors:
-    """The mirrors of one root type; `root` is the mirror of that itself."""
+    """The mirrors of one root type; `root` is the mirror of that itself.
 
-    def __init__(self, root: Any, *, edge: bool, choices: frozenset[type] = frozenset()) -> None:
+    `choices` are the records to be told apart, with field and value of their tags; `found` is
+    what they are found to be.
+    """
+
+    def __init__(self, root: Any, *, edge: bool, choices: Mapping[type, Tag]) -> None:
         self.choices = choices
-        self.unions: set[type] = set()
+        self.found: dict[type, Tag] = {}
         self._edge = edge
         self._made: dict[Any, type[Struct]] = {}
         self._fields: dict[type, dict[str, str]] = {}
@@ -91,7 +97,8 @@ class Mirrors:
         fields = self._fields.get(type(value))
         if fields is not None:
             tree = {key: self.lower(getattr(value, name)) for name, key in fields.items()}
-            return {TAG_FIELD: type(value).__name__} | tree if type(value) in self.choices else tree
+            tag = self.choices.get(type(value))
+            return {tag.field: tag.value} | tree if tag else tree
         if isinstance(value, list | tuple | set | frozenset):
             return [self.lower(item) for item in value]
         if isinstance(value, dict):
@@ -125,44 +132,41 @@ class Mirrors:
             return self._container(base, origin, at)
         if base is Decimal and self._edge:
             return _DECIMAL
-        if base is None or origin is Literal or is_model(base) or _is_leaf(base):
+        if base is None or origin is Literal or is_model(base) or is_leaf(base):
             return base
         raise ConfigurationError(
             f"{at}: {name_of(base)} cannot be stored exactly; {advice(origin)}"
         )
 
     def _container(self, base: Any, origin: Any, at: str) -> Any:
-        _check_key(base, at)
+        check_key(base, at)
         inner = (arg if arg is ... else self._mirror(arg, at) for arg in get_args(base))
         return origin[tuple(inner)]
 
     def _union(self, base: Any, at: str) -> Any:
         members = [unwrap(member)[0] for member in get_args(base)]
         records = [get_origin(member) or member for member in members if is_record(member)]
-        if len(records) > 1 and not all(_own_tag(record) for record in records):
-            if len({record.__name__ for record in records}) < len(records):
-                raise ConfigurationError(
-                    f"{at}: two classes of this union have the same name; give each its own name"
-                )
-            self.unions.update(records)
+        if len(records) > 1:
+            self.found.update(_tags(records, at))
         return Union[tuple(self._mirror(member, at) for member in get_args(base))]  # noqa: UP007
 
     def _record(self, tp: Any, at: str) -> type[Struct]:
         if tp in self._made:
             return self._made[tp]
         cls: type = get_origin(tp) or tp
-        fields = fields_of(tp, at)
+        fields, tag = fields_of(tp, at), self.choices.get(cls)
         mirror = msgspec.defstruct(
             re.sub(r"\W+", "_", name_of(tp)),
             [self._definition(field) for field in fields],
             module=cls.__module__,
-            namespace={"__doc__": _documentation(cls)},
+            namespace={"__doc__": documentation(cls)},
             rename={field.name: field.key for field in fields},
             frozen=True,
             kw_only=True,
             gc=False,
             forbid_unknown_fields=self._edge,
-            **self._tag(cls),
+            tag=tag and tag.value,
+            tag_field=tag and tag.field,
         )
         self._made[tp], self._classes[mirror] = mirror, cls
         self._fields[cls] = {field.name: field.key for field in fields}
@@ -182,11 +186,6 @@ class Mirrors:
             return field.name, Any, msgspec.field(default_factory=field.factory)
         return field.name, Any, field.default
 
-    def _tag(self, cls: type) -> dict[str, Any]:
-        if cls in self.choices:
-            return {"tag": cls.__name__, "tag_field": TAG_FIELD}
-        return _own_tag(cls)
-
     def _limits(self, base: Any, metas: tuple[Meta, ...]) -> tuple[Meta, ...]:
         """What the user's own limits leave open; msgspec refuses a limit that is set twice."""
         if base is datetime or base is time:
@@ -203,28 +202,20 @@ def _annotated(tp: Any, metas: tuple[Meta, ...]) -> Any:
     return Annotated[(tp, *metas)] if metas else tp
 
 
-def _own_tag(cls: type) -> dict[str, Any]:
-    config = getattr(cls, "__struct_config__", None)
-    return {"tag": config.tag, "tag_field": config.tag_field} if config and config.tag else {}
-
-
-def _is_enum(base: Any) -> bool:
-    return isinstance(base, type) and issubclass(base, Enum) and not issubclass(base, Flag)
-
-
-def _is_leaf(base: Any) -> bool:
-    return base in _LEAVES or _is_enum(base)
-
-
-def _check_key(base: Any, at: str) -> None:
-    if get_origin(base) is not dict:
-        return
-    key = unwrap(get_args(base)[0])[0]
-    if not (key in _KEYS or get_origin(key) is Literal or _is_enum(key)):
+def _tags(records: list[type], at: str) -> dict[type, Tag]:
+    """The tags that Structs were given by their author, if all have one; else names of classes."""
+    configs = [getattr(record, "__struct_config__", None) for record in records]
+    if all(config and config.tag for config in configs):
+        return {
+            record: Tag(config.tag_field, config.tag)
+            for record, config in zip(records, configs, strict=True)
+            if config
+        }
+    if len({record.__name__ for record in records}) < len(records):
         raise ConfigurationError(
-            f"{at}: {name_of(key)} cannot be the key of a JSON object; write str, int, UUID, date"
-            " or an Enum, or a tuple of records"
+            f"{at}: two classes of this union have the same name; give each its own name"
         )
+    return {record: Tag(TAG_FIELD, record.__name__) for record in records}
 
 
 def _stand_in(base: Any) -> Any:
@@ -242,8 +233,3 @@ def _ask_msgspec(tp: Any, at: str) -> None:
     except TypeError as error:
         reason = str(error).partition(" - type ")[0].partition(", type ")[0]
         raise ConfigurationError(f"{at}: {reason}") from None
-
-
-def _documentation(cls: type) -> str | None:
-    made_by_dataclass = (cls.__doc__ or "").startswith(f"{cls.__name__}(")
-    return None if made_by_dataclass else cls.__doc__
