@@ -8,6 +8,7 @@ problem. A response that has begun cannot be taken back: then the connection is 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,8 @@ _ALWAYS: Final[RawHeaders] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+_DISCARD_SECONDS: Final = 1.0
+_DISCARD_BODIES: Final = 8
 _ONCE: Final = frozenset([b"host", b"content-length", b"content-type", b"content-encoding"])
 _HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
@@ -66,16 +69,21 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the last line: every bug is answered as one
-            await self._refuse(error, scope, answer)
+            await self._refuse(error, scope, body, answer)
         else:
             if body.refused is not None:
-                await self._refuse(body.refused, scope, answer)
+                await self._refuse(body.refused, scope, body, answer)
 
-    async def _refuse(self, error: Exception, scope: Scope, answer: "_Answer") -> None:
+    async def _refuse(
+        self, error: Exception, scope: Scope, body: "_Body", answer: "_Answer"
+    ) -> None:
         if answer.started:
             raise error
         answer.closed_to_route = False
-        await self._problems.of(error).response()(scope, _nothing_more, answer.send)
+        problem = self._problems.of(error)
+        if problem.status == 413 and (b"expect", b"100-continue") not in scope["headers"]:
+            await body.discard()
+        await problem.response()(scope, _nothing_more, answer.send)
 
 
 class _Body:
@@ -100,6 +108,17 @@ class _Body:
             if self._size > self._limits.body:
                 raise self._refuse(too_large(self._limits.body))
         return message
+
+    async def discard(self) -> None:
+        """Read on for a moment: the connection is closed after a refusal, and a client that is
+        still sending then would see a reset instead of the answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._complete and self._size < _DISCARD_BODIES * self._limits.body:
+                    message = await self._receive()
+                    self._size += len(message.get("body", b""))
+                    self._complete = not message.get("more_body", False)
 
     async def _timely(self) -> Message:
         try:

@@ -61,6 +61,20 @@ async def test_a_length_that_lies_does_not_help() -> None:
     assert (await call(guard(), scope_of("POST", "/", headers), [b"x" * 101])).status == 413
 
 
+async def test_a_client_that_is_still_sending_is_heard_out_for_a_while() -> None:
+    chunks = [b"x" * 100] * 20
+    left = len(chunks)
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": chunks[left], "more_body": left > 0}
+
+    sent = await _drive(guard(), receive)
+    assert sent[0]["status"] == 413
+    assert left == 20 - 8
+
+
 @pytest.mark.parametrize("length", [b"-1", b"abc", b"", b"1e3", b"9" * 40, "²".encode()])
 async def test_a_length_that_is_no_number_is_refused(length: bytes) -> None:
     reply = await call(guard(), scope_of("POST", "/", [(b"content-length", length)]))
