@@ -1,0 +1,113 @@
+"""`QueryBus`: finds what answers a query, and answers from one snapshot that is new enough."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, Literal, TypeVar
+
+from diptych.errors import ConfigurationError
+from diptych.read.consistency import Consistency, newer
+from diptych.read.database import ReadDatabase, Snapshot
+from diptych.read.model import Bound, ReadModel
+from diptych.read.query import Answer, Query, QueryHandler
+from diptych.read.rows import Rows
+from diptych.tokens import Token
+
+R = TypeVar("R")
+
+OnTimeout = Literal["raise", "stale"]
+
+TIMEOUT: Final = timedelta(seconds=5)
+
+_REPLICA_PAUSE: Final = 0.002
+"""A replica may be behind the checkpoint that woke us: ask it again, but not at once."""
+
+
+class QueryBus:
+    """Raises ConfigurationError: a query type is answered twice, or reads an unknown view."""
+
+    def __init__(
+        self,
+        handlers: Sequence[QueryHandler],
+        *,
+        models: Sequence[ReadModel],
+        database: ReadDatabase,
+    ) -> None:
+        self._handlers: dict[type, QueryHandler] = {}
+        self._database = database
+        self._bound: dict[tuple[str, int], Bound] = {}
+        for handler in handlers:
+            self._register(handler, models)
+
+    async def ask(
+        self,
+        query: Query[R],
+        *,
+        consistency: Consistency,
+        at_least: Token | None,
+        tenant: str,
+        timeout: timedelta,
+        on_timeout: OnTimeout,
+    ) -> Answer[R]:
+        """The answer, from a snapshot that shows `at_least`.
+
+        When the time is up it raises, or with `on_timeout="stale"` answers with what there is.
+        """
+        handler = self._find(query)
+        if at_least is not None:
+            await consistency.verify(at_least)
+        wanted = [model.wanted for model in handler.reads]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout.total_seconds()
+        in_time, attempts = True, 0
+        while True:
+            async with self._database.snapshot(wanted) as snapshot:
+                lack = consistency.lack(snapshot.standings, handler.reads, at_least)
+                late = not in_time and on_timeout == "stale" and lack and lack.servable
+                if lack is None or late:
+                    rows = self._rows(handler, snapshot, tenant)
+                    value: R = await handler.call(query, rows)
+                    as_of = consistency.as_of(snapshot.standings)
+                    return Answer(value, as_of, lack is not None, newer(as_of, at_least))
+            if not in_time:
+                raise lack.error(timeout)
+            in_time = await consistency.wait(lack, seconds=deadline - loop.time())
+            if in_time and attempts:
+                await asyncio.sleep(_REPLICA_PAUSE)
+            attempts += 1
+
+    def _rows(self, handler: QueryHandler, snapshot: Snapshot, tenant: str) -> Rows:
+        bound = {
+            model: self._bind(model, snapshot.standings[model.wanted].revision)
+            for model in handler.reads
+        }
+        return Rows(snapshot, database=self._database, bound=bound, tenant=tenant)
+
+    def _bind(self, model: ReadModel, revision: int) -> Bound:
+        """Kept for each revision: the snapshot says which of them serves."""
+        found = self._bound.get((model.name, revision))
+        if found is None:
+            found = self._bound[model.name, revision] = model.bind(revision, self._database.dialect)
+        return found
+
+    def _find(self, query: Query[R]) -> QueryHandler:
+        handler = self._handlers.get(type(query))
+        if handler is None:
+            known = ", ".join(sorted(each.__qualname__ for each in self._handlers)) or "none"
+            raise ConfigurationError(
+                f"nothing answers {type(query).__qualname__}; answered are {known}: add"
+                f" answer({type(query).__qualname__}, ...) to queries="
+            )
+        return handler
+
+    def _register(self, handler: QueryHandler, models: Sequence[ReadModel]) -> None:
+        name = handler.query.__qualname__
+        if handler.query in self._handlers:
+            raise ConfigurationError(f"{name} is answered twice: leave one answer(...) out")
+        for model in handler.reads:
+            if model not in models:
+                raise ConfigurationError(
+                    f"{name} reads {model!r}, which the application does not have: add it to"
+                    " views= or projections="
+                )
+        self._handlers[handler.query] = handler

@@ -1,0 +1,110 @@
+"""Consistency: whether a snapshot is new enough for a token, and waiting until one is.
+
+A query's snapshot begins by reading how far its views are. If that is not far enough, the
+snapshot is closed, the checkpoint is waited for, and a new one is opened: what decides is always
+the checkpoint inside the snapshot that answers, so the rule holds on replicas too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from diptych.errors import (
+    ConsistencyTimeout,
+    HistoryDiverged,
+    TokenFromAnotherHistory,
+    TryAgain,
+    ViewNotReady,
+)
+from diptych.read.database import Standing, Wanted
+from diptych.read.model import ReadModel
+from diptych.read.projector import Target
+from diptych.read.signal import CheckpointSignal
+from diptych.store.contract import START, EventStore, Point
+from diptych.tokens import Token
+
+_REMEMBERED: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What keeps a snapshot from answering: `view` is at `reached`, not at `wanted`.
+
+    `ready` is False if the view is behind where it was to serve from; `servable` if its table was
+    once complete, so that a stale answer can be given.
+    """
+
+    view: str
+    revision: int
+    wanted: int
+    reached: int
+    ready: bool
+    servable: bool
+
+    def error(self, timeout: timedelta) -> TryAgain:
+        if not self.ready:
+            return ViewNotReady(self.view, position=self.reached, head=self.wanted)
+        return ConsistencyTimeout(
+            self.view, wanted=self.wanted, reached=self.reached, timeout=timeout
+        )
+
+
+class Consistency:
+    """Knows from where on each view serves, and which tokens belong to this log."""
+
+    def __init__(
+        self, targets: Mapping[str, Target], *, store: EventStore, signal: CheckpointSignal
+    ) -> None:
+        self._targets, self._store, self._signal = targets, store, signal
+        self._verified: dict[Point, None] = {}
+
+    async def verify(self, token: Token) -> None:
+        """Raises: TokenFromAnotherHistory: this log has another event there, or ends before."""
+        if token.log_id != self._store.log_id:
+            raise TokenFromAnotherHistory
+        point = Point(token.position, token.event_id)
+        if point == START or point in self._verified:
+            return
+        try:
+            await self._store.read(after=point, limit=1)
+        except HistoryDiverged as error:
+            raise TokenFromAnotherHistory from error
+        self._verified[point] = None
+        if len(self._verified) > _REMEMBERED:
+            del self._verified[next(iter(self._verified))]
+
+    def lack(
+        self,
+        standings: Mapping[Wanted, Standing],
+        reads: Sequence[ReadModel],
+        at_least: Token | None,
+    ) -> Lack | None:
+        """The first view that is not far enough, or None: then the snapshot may answer."""
+        token = at_least.position if at_least else 0
+        for model in reads:
+            target, standing = self._targets[model.name], standings.get(model.wanted)
+            if standing is None:
+                return Lack(model.name, target.revision, target.serves_from, 0, False, False)
+            reached = standing.point.position
+            same = standing.revision == target.revision
+            serves_from = target.serves_from if same else 0
+            ready = standing.serving and reached >= serves_from
+            wanted = max(token, serves_from)
+            if not ready or reached < wanted:
+                return Lack(model.name, standing.revision, wanted, reached, ready, standing.serving)
+        return None
+
+    async def wait(self, lack: Lack, *, seconds: float) -> bool:
+        """Wait until the view may be far enough; False when the time is up."""
+        return await self._signal.reached(lack.revision, lack.wanted, timeout=max(seconds, 0))
+
+    def as_of(self, standings: Mapping[Wanted, Standing]) -> Token:
+        """What a snapshot shows: the place of the view that is least far."""
+        points = [standing.point for standing in standings.values()]
+        point = min(points, key=lambda each: each.position, default=START)
+        return Token(self._store.log_id, point.position, point.event_id)
+
+
+def newer(one: Token, other: Token | None) -> Token:
+    return other if other is not None and other.position > one.position else one

@@ -1,0 +1,142 @@
+"""The seam of the read database: what the projector and the queries ask of SQLite or PostgreSQL.
+
+The seam is for the backends of this package and may change in any version. Values are the
+driver's (`RowLayout` makes them); a driver's error arrives as a `StoreError`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from diptych.read.table import ViewTable
+from diptych.store.contract import Point
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class Wanted(NamedTuple):
+    """A view or projection as this version of the code knows it."""
+
+    view: str
+    fingerprint: str
+
+
+class Slot(NamedTuple):
+    """Names a checkpoint. A view that is not split has the one partition 0."""
+
+    view: str
+    revision: int
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a slot is, and the epoch of who took it over last."""
+
+    slot: Slot
+    epoch: int
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a view stands in one snapshot: which revision serves it, and how far that one is.
+
+    `serving` is False until the revision has once caught up. With several partitions `point` is
+    that of the last one.
+    """
+
+    revision: int
+    serving: bool
+    point: Point
+
+
+class Transaction(Protocol):
+    """One write transaction; it is committed when its block ends and rolled back if it raises."""
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Parameters | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """Run one statement of SQLAlchemy Core; the rows, if it returns any.
+
+        Raises: StoreError: the database cannot do it now. Anything else that SQLAlchemy raises
+            (a broken constraint, wrong SQL) is the statement's own fault and comes as it is.
+        """
+        ...
+
+    async def create(self, table: sa.Table | ViewTable) -> None:
+        """Create a table with its indexes."""
+        ...
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
+        ...
+
+    async def save(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert or replace rows, each with the values of `table.saved`.
+
+        None as text to search keeps the text that is there.
+        """
+        ...
+
+    async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
+        """Delete the rows under these full keys."""
+        ...
+
+    async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
+        """Move a checkpoint on; False if it is not as given: then somebody else took over."""
+        ...
+
+
+class Snapshot(Protocol):
+    """One read-only snapshot. `standings` was read by its first statement."""
+
+    @property
+    def standings(self) -> Mapping[Wanted, Standing]: ...
+
+    async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
+        """The row under a full key: `table.fields`, then `_position` and `_version`."""
+        ...
+
+    async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Run one reading statement of SQLAlchemy Core; it may be interrupted and begun again."""
+        ...
+
+
+class ReadDatabase(Protocol):
+    """Where views live. One write transaction at a time, any number of snapshots beside it."""
+
+    @property
+    def dialect(self) -> sa.Dialect: ...
+
+    async def open(self, *, log_id: UUID) -> None:
+        """Create what is missing, and check that this database follows that log.
+
+        Raises:
+            HistoryDiverged: it was projected from another log.
+            SchemaMismatch: it was written by another version of Diptych.
+            StoreError: it cannot be opened.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    def snapshot(self, wanted: Sequence[Wanted] = ()) -> AbstractAsyncContextManager[Snapshot]:
+        """A snapshot that begins by reading how `wanted` stand; unregistered ones are left out."""
+        ...
+
+    async def glance(self) -> Mapping[int, int] | None:
+        """The positions of all revisions, or None if nothing was committed since the last call."""
+        ...
+
+    def matches(self, table: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
+        """The condition that each of these normalised words begins a word of the row's text."""
+        ...

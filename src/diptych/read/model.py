@@ -1,0 +1,127 @@
+"""What views and projections have in common: events in, tables out, one fingerprint."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+
+from diptych.codec import Events
+from diptych.errors import ConfigurationError
+from diptych.messages import RecordedEvent
+from diptych.read.database import Transaction, Wanted
+from diptych.read.fingerprint import fingerprint
+from diptych.read.table import check_table_name
+from diptych.store.contract import category_of
+
+_SLICE: Final = 1_000
+"""Events that are decoded before the event loop gets its turn: a few milliseconds."""
+
+Decoded = tuple[RecordedEvent, Any]
+
+
+class Unapplied(Exception):
+    """The rule could not apply the event at `position`; the cause says why."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"the event at {position} could not be applied")
+        self.position = position
+
+
+class Bound(Protocol):
+    """A view or projection with the tables of one revision."""
+
+    @property
+    def tables(self) -> Sequence[str]: ...
+
+    async def create(self, tx: Transaction) -> None: ...
+
+    async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
+        """Apply events in order.
+
+        Raises:
+            Unapplied: the rule failed; what was applied before it must be rolled back.
+            StoreError: the database failed.
+        """
+        ...
+
+
+class ReadModel(ABC):
+    """A view or a projection: named, fed by families of events, known by its fingerprint."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        events: Sequence[Events[Any]],
+        rule: Sequence[object],
+        version: str | None,
+        shape: Sequence[object],
+        max_lag: timedelta,
+    ) -> None:
+        check_table_name(type(self).__name__.lower(), name)
+        self.name = name
+        self.families = tuple(events)
+        self.max_lag = max_lag
+        self._parts, self._version, self._shape = rule, version, shape
+        self.categories = frozenset(family.category for family in self.families)
+        if not self.families or len(self.categories) < len(self.families):
+            raise ConfigurationError(f"{self!r}: events= takes one family of each category")
+        if max_lag <= timedelta(0):
+            raise ConfigurationError(f"{self!r}: max_lag must be longer than nothing")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the rule and the shape of the tables; `version` stands for the rule if it is given.
+
+        Raises ConfigurationError: the source of the rule cannot be followed.
+        """
+        stored = [part for family in self.families for part in _stored(family)]
+        rule = [*self._parts, *stored] if self._version is None else [self._version]
+        try:
+            return fingerprint(*rule, *self._shape)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self!r}: {error}") from error
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.name, self.fingerprint)
+
+    @abstractmethod
+    def bind(self, revision: int, dialect: sa.Dialect) -> Bound:
+        """This, with the tables of a revision."""
+
+    async def decode(self, events: Sequence[RecordedEvent]) -> Sequence[Decoded]:
+        """The events as objects, in order; those that a family ignores are left out.
+
+        Raises: UnknownEventType, UndecodableEvent.
+        """
+        decoded: list[Decoded] = []
+        for start in range(0, len(events), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            decoded.extend(await self._decode(events[start : start + _SLICE]))
+        return decoded
+
+    async def _decode(self, events: Sequence[RecordedEvent]) -> Sequence[Decoded]:
+        if len(self.families) == 1:
+            return await self.families[0].decode(events)
+        parts: dict[str, list[RecordedEvent]] = {name: [] for name in self.categories}
+        for event in events:
+            parts[category_of(event.stream)].append(event)
+        decoded: list[Decoded] = []
+        for family in self.families:
+            decoded.extend(await family.decode(parts[family.category]))
+        return sorted(decoded, key=lambda pair: pair[0].position)
+
+
+def _stored(family: Events[Any]) -> list[object]:
+    """What decides which objects the stored events of a family become."""
+    upcasters = [(each.old, each.new, each.change) for each in family.upcasters]
+    return [family.category, *family.names.items(), *upcasters, sorted(family.ignored)]

@@ -1,0 +1,150 @@
+"""`Projection`: a read model in SQL, for what is not a fold per key."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from diptych.codec import Events
+from diptych.errors import ConfigurationError, StoreError
+from diptych.messages import RecordedEvent
+from diptych.read.database import Parameters, Transaction
+from diptych.read.model import Decoded, ReadModel, Unapplied
+from diptych.read.table import check_table_name, revised
+from diptych.read.view import MAX_LAG
+
+E = TypeVar("E")
+
+_SLICE: Final = 20
+"""Events that are applied before the event loop gets its turn."""
+
+
+class ProjectionTransaction:
+    """What `apply` writes with. It is committed together with the checkpoint, or not at all."""
+
+    def __init__(self, tx: Transaction, bound: "BoundProjection") -> None:
+        self._tx, self._bound = tx, bound
+
+    def table(self, declared: sa.Table) -> sa.Table:
+        """A declared table under its name in the revision that is being written.
+
+        Raises: ConfigurationError: the projection does not declare it.
+        """
+        return self._bound.table(declared)
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Parameters | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """Run one statement of SQLAlchemy Core over `table(...)`; the rows, if it returns any."""
+        return await self._tx.execute(statement, parameters)
+
+
+Apply = Callable[[ProjectionTransaction, E, RecordedEvent], Awaitable[None]]
+
+
+class Projection(ReadModel):
+    """A read model of any number of tables, written by statements of your own.
+
+    Args:
+        name: of the projection.
+        events: the families whose events it gets; all of their types.
+        tables: SQLAlchemy tables with their indexes. Each revision has its own, so statements go
+            to `tx.table(declared)`, queries to `rows.table(projection, declared)`. A table needs
+            a column for the tenant (`recorded.tenant`) where there are tenants.
+        apply: `async (tx, event, recorded)`. It must depend on nothing but the events and the
+            tables: it runs again after a crash, and over the whole log for a new revision.
+        version: stands for the rule in the fingerprint, instead of the source code of `apply`.
+        max_lag: how old the oldest event may be that is not in the tables yet.
+
+    Raises:
+        ConfigurationError: a table has a name that cannot be, or a fingerprint cannot be made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        events: Sequence[Events[E]],
+        tables: Sequence[sa.Table],
+        apply: Apply[E],
+        max_lag: timedelta = MAX_LAG,
+        version: str | None = None,
+    ) -> None:
+        self.tables = tuple(tables)
+        for table in self.tables:
+            check_table_name("table", table.name)
+            if table.foreign_key_constraints:
+                raise ConfigurationError(
+                    f"table {table.name}: leave out foreign keys, name columns"
+                )
+        if len({table.name for table in self.tables}) < len(self.tables) or not self.tables:
+            raise ConfigurationError(f"projection {name}: tables= takes tables of different names")
+        super().__init__(
+            name,
+            events=events,
+            rule=(apply,),
+            version=version,
+            shape=[_description(table) for table in self.tables],
+            max_lag=max_lag,
+        )
+        self._apply = apply
+
+    def bind(self, revision: int, dialect: sa.Dialect) -> "BoundProjection":  # noqa: ARG002
+        metadata = sa.MetaData()
+        tables = {
+            table.name: _revised(table, metadata, revised(f"{self.name}_{table.name}", revision))
+            for table in self.tables
+        }
+        return BoundProjection(tables, self._apply)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundProjection:
+    """A projection with the tables of one revision, by their declared names."""
+
+    by_name: Mapping[str, sa.Table]
+    apply_one: Apply[Any]
+
+    @property
+    def tables(self) -> Sequence[str]:
+        return [table.name for table in self.by_name.values()]
+
+    def table(self, declared: sa.Table) -> sa.Table:
+        found = self.by_name.get(declared.name)
+        if found is None:
+            raise ConfigurationError(f"table {declared.name} is not in tables= of the projection")
+        return found
+
+    async def create(self, tx: Transaction) -> None:
+        for table in next(iter(self.by_name.values())).metadata.sorted_tables:
+            await tx.create(table)
+
+    async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
+        writing = ProjectionTransaction(tx, self)
+        for number, (recorded, event) in enumerate(decoded, 1):
+            try:
+                await self.apply_one(writing, event, recorded)
+            except StoreError:
+                raise
+            except Exception as error:
+                raise Unapplied(recorded.position) from error
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+
+
+def _revised(table: sa.Table, metadata: sa.MetaData, name: str) -> sa.Table:
+    """A copy under another name; its indexes, whose names are the database's, get new ones too."""
+    copied = table.to_metadata(metadata, name=name)
+    for number, index in enumerate(sorted(copied.indexes, key=lambda each: str(each.name))):
+        index.name = sa.quoted_name(f"{name}__{number}", quote=None)
+    return copied
+
+
+def _description(table: sa.Table) -> tuple[object, ...]:
+    """What of a table belongs to the fingerprint: its DDL, as one dialect spells it."""
+    indexes = sorted(table.indexes, key=lambda each: str(each.name))
+    made = (str(sa.schema.CreateIndex(index).compile()) for index in indexes)
+    return (str(sa.schema.CreateTable(table).compile()), *made)

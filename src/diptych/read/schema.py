@@ -1,0 +1,59 @@
+"""The read database's own tables: what it follows, which revisions it has, how far each one is."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = 1
+
+_METADATA: Final = sa.MetaData()
+
+META: Final = sa.Table(
+    "diptych_meta",
+    _METADATA,
+    sa.Column("only", sa.Integer, sa.CheckConstraint("only = 1"), primary_key=True),
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("log_id", sa.Uuid, nullable=False),
+)
+"""One row: the log that everything here was projected from."""
+
+REVISIONS: Final = sa.Table(
+    "diptych_revisions",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("view", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("tables", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Index("diptych_revisions_view", "view", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+"""One row for each table (or set of tables) built by one fingerprint of a view or projection.
+
+`status` is `building` until the revision has once caught up, then `serving`; a rebuild of the
+same fingerprint will make its predecessor `retired`. `tables` is a JSON array of names.
+"""
+
+CHECKPOINTS: Final = sa.Table(
+    "diptych_checkpoints",
+    _METADATA,
+    sa.Column("view", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, sa.ForeignKey(REVISIONS.c.id), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("event_id", sa.Uuid),
+    sa.Column("log_id", sa.Uuid, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("error_position", sa.BigInteger),
+    sa.Column("started_at", sa.Text),
+    sa.Column("moved_at", sa.Text),
+)
+"""How far a revision has finished the log. `epoch` counts who took it over; the last may write.
+
+`status` is `running` or `stopped`, then with the error and the position of the event.
+"""
+
+OWN_TABLES: Final = (META, REVISIONS, CHECKPOINTS)

@@ -1,0 +1,86 @@
+"""`CheckpointSignal`: wakes those who wait for a view to get to a position."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from diptych.errors import StoreError
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointSignal:
+    """Wake-ups are hints: read the checkpoint in a snapshot, then believe it.
+
+    Projectors of this process announce what they committed. What other processes commit is found
+    by `glance`, which is asked every `interval` seconds while somebody waits, and not otherwise.
+    """
+
+    def __init__(
+        self, glance: Callable[[], Awaitable[Mapping[int, int] | None]], *, interval: float = 0.005
+    ) -> None:
+        self._glance, self._interval = glance, interval
+        self._positions: dict[int, int] = {}
+        self._waiting: dict[int, dict[asyncio.Future[None], int]] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    def announce(self, revision: int, position: int) -> None:
+        """A revision has finished everything up to `position`."""
+        self._positions[revision] = max(position, self._positions.get(revision, 0))
+        for waiter, wanted in self._waiting.get(revision, {}).items():
+            if wanted <= position and not waiter.done():
+                waiter.set_result(None)
+
+    async def reached(self, revision: int, position: int, *, timeout: float) -> bool:
+        """Wait until a revision may have reached `position`; False when the time is up."""
+        if self._positions.get(revision, 0) >= position:
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiting.setdefault(revision, {})
+        waiters[waiter] = position
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._watch(), name="diptych-checkpoints")
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            del waiters[waiter]
+            if not waiters:
+                self._waiting.pop(revision, None)
+        return True
+
+    async def close(self) -> None:
+        """Wake everybody: they will find the database closed."""
+        self._wake_all()
+        if self._poller is not None:
+            self._poller.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._poller
+
+    async def _watch(self) -> None:
+        try:
+            while self._waiting:
+                await self._look()
+                await asyncio.sleep(self._interval)
+        finally:
+            self._poller = None
+
+    async def _look(self) -> None:
+        try:
+            positions = await self._glance() or {}
+        except StoreError as error:
+            # Whoever is woken meets the same error and can say whose query it was.
+            _log.warning("checkpoints cannot be watched: %s", error)
+            self._wake_all()
+            return
+        for revision, position in positions.items():
+            self.announce(revision, position)
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)

@@ -1,0 +1,170 @@
+"""`SqliteReadDatabase`: views in one SQLite file, with one writer and any number of readers."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from diptych.errors import ConfigurationError, StoreClosed
+from diptych.read.database import Snapshot, Transaction, Wanted
+from diptych.read.sqlite.connection import Connection, Cores
+from diptych.read.sqlite.file import make_file, prepare_file
+from diptych.read.sqlite.pool import Pool
+from diptych.read.sqlite.reading import SqliteSnapshot, begin
+from diptych.read.sqlite.statements import Statements, search_condition
+from diptych.read.sqlite.writing import SqliteTransaction
+from diptych.read.table import ViewTable
+from diptych.sqlite_library import sqlite
+
+_CHANGES_TO_COPY: Final = 5_000
+"""Changed rows after which the write-ahead log is copied back: some 10 MB of it."""
+
+_log = logging.getLogger(__name__)
+
+
+class SqliteReadDatabase:
+    """Views and their checkpoints in one SQLite file (WAL, synchronous=NORMAL).
+
+    Without a path the file is temporary and deleted on close. `readers` is how many queries may
+    have a snapshot at a time; others wait for their turn.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, readers: int = 8) -> None:
+        if readers < 1:
+            raise ConfigurationError("SqliteReadDatabase(readers=) must be at least 1")
+        self.path = None if path is None else Path(path)
+        self._readers = readers
+        self._cores = Cores()
+        self._statements = Statements(self._cores.dialect)
+        self._open: _Open | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteReadDatabase({str(self.path or 'temporary')!r})"
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        return self._cores.dialect
+
+    async def open(self, *, log_id: UUID) -> None:
+        if self._open is not None:
+            raise ConfigurationError(f"{self!r} is open already")
+        opened = _Open(self.path, cores=self._cores, readers=self._readers)
+        try:
+            await opened.writer.patiently(lambda: prepare_file(opened.writer, log_id=log_id))
+        except BaseException:
+            await opened.close()
+            raise
+        self._open = opened
+
+    async def close(self) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            async with opened.lock:
+                await opened.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        opened = self._opened()
+        async with opened.lock:
+            writer = opened.writer
+            await writer.patiently(lambda: writer.driver.execute("BEGIN IMMEDIATE"))
+            try:
+                yield SqliteTransaction(writer, self._statements)
+                writer.commit()
+            except BaseException:
+                writer.roll_back()
+                raise
+            await opened.copy_back()
+
+    @asynccontextmanager
+    async def snapshot(self, wanted: Sequence[Wanted] = ()) -> AsyncIterator[Snapshot]:
+        opened = self._opened()
+        standings = self._statements.standings(tuple(wanted)) if wanted else None
+        connection = await opened.pool.take()
+        try:
+            found = await connection.patiently(lambda: begin(connection, standings))
+            try:
+                yield SqliteSnapshot(connection, self._statements, found)
+            finally:
+                connection.roll_back()
+        except BaseException:
+            opened.pool.give(connection, sound=not connection.driver.in_transaction)
+            raise
+        opened.pool.give(connection)
+
+    async def glance(self) -> Mapping[int, int] | None:
+        opened = self._opened()
+        watch = opened.watch.driver
+        try:
+            (version,) = watch.execute("PRAGMA data_version").fetchone()
+            if version == opened.seen:
+                return None
+            opened.seen = version
+            return dict(watch.execute(self._statements.positions).fetchall())
+        except sqlite.Error as error:
+            raise opened.watch.meaning(error) from error
+
+    def matches(self, table: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
+        return search_condition(table, words)
+
+    def _opened(self) -> "_Open":
+        if self._open is None:
+            raise StoreClosed("the read database is not open")
+        return self._open
+
+
+class _Open:
+    """The connections of an open database. `seen` is the data version at the last glance."""
+
+    def __init__(self, path: Path | None, *, cores: Cores, readers: int) -> None:
+        self._folder = tempfile.TemporaryDirectory() if path is None else None
+        self._path = path or Path(self._folder.name if self._folder else "") / "read.db"
+        make_file(self._path)
+        self._threads = ThreadPoolExecutor(readers + 1, "diptych-read")
+        self._cores = cores
+        self.lock = asyncio.Lock()
+        self.seen: int | None = None
+        self.writer = self._connect(writes=True)
+        self.pool = Pool(self._connect, limit=readers)
+        self._copied = 0
+
+    @property
+    def watch(self) -> Connection:
+        if self._watch is None:
+            self._watch = self._connect()
+        return self._watch
+
+    _watch: Connection | None = None
+
+    def _connect(self, *, writes: bool = False) -> Connection:
+        return Connection(self._path, cores=self._cores, threads=self._threads, writes=writes)
+
+    async def copy_back(self) -> None:
+        """Let the write-ahead log be reused. It is synced, so it is done in a thread."""
+        changes = self.writer.driver.total_changes
+        if changes - self._copied < _CHANGES_TO_COPY:
+            return
+        self._copied = changes
+        driver = self.writer.driver
+        try:
+            await self.writer.in_thread(
+                lambda: driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            )
+        except sqlite.Error as error:
+            _log.warning("the write-ahead log grows: %s", self.writer.meaning(error))
+
+    async def close(self) -> None:
+        self.pool.close()
+        for connection in (self._watch, self.writer):
+            if connection is not None:
+                await self.writer.in_thread(connection.close)
+        self._threads.shutdown(wait=False)
+        if self._folder is not None:
+            self._folder.cleanup()

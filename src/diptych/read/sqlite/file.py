@@ -1,0 +1,85 @@
+"""The read database's file: made if it is not there, refused if it is not ours."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from diptych.errors import (
+    HistoryDiverged,
+    SchemaMismatch,
+    StorageReadOnly,
+    StoreError,
+)
+from diptych.read.schema import META, OWN_TABLES, SCHEMA_VERSION
+from diptych.read.sqlite.connection import Connection
+
+APPLICATION_ID: Final = 0x44697072  # "Dipr", in the header of the file
+
+
+def make_file(path: Path) -> None:
+    """Create folder and file, for this user alone, if they are not there.
+
+    Raises: StorageReadOnly, StoreError: they cannot be created.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder: name a file in it") from None
+    except OSError as error:
+        raise StorageReadOnly(
+            f"{path}: cannot be created ({error.strerror}); check that the folder above exists,"
+            " has room, and that this user may write there"
+        ) from error
+
+
+def prepare_file(writer: Connection, *, log_id: UUID) -> None:
+    """Create our tables in a new file, and check those of an old one. Takes the write lock.
+
+    Raises:
+        StoreError, SchemaMismatch: it is not a read database, or one of another version.
+        HistoryDiverged: it follows another log.
+    """
+    driver, core = writer.driver, writer.core
+    _refuse_foreign(writer)
+    driver.execute("PRAGMA journal_mode = WAL")
+    driver.execute("BEGIN IMMEDIATE")
+    if not _pragma(writer, "application_id"):
+        for table in OWN_TABLES:
+            table.create(core)
+        core.execute(sa.insert(META).values(only=1, schema_version=SCHEMA_VERSION, log_id=log_id))
+        driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    followed = core.execute(sa.select(META.c.log_id)).scalar_one()
+    writer.commit()
+    if followed != log_id:
+        raise HistoryDiverged(
+            f"read database {writer.path}, which follows log {followed},", position=0
+        )
+
+
+def _refuse_foreign(writer: Connection) -> None:
+    """Look before anything in the file is changed."""
+    application = _pragma(writer, "application_id")
+    (tables,) = writer.driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or tables):
+        raise StoreError(
+            f"{writer.path} is not a read database: give the views a file of their own"
+        )
+    version = _pragma(writer, "user_version")
+    if tables and version != SCHEMA_VERSION:
+        raise SchemaMismatch(str(writer.path), found=version, supported=SCHEMA_VERSION)
+
+
+def _pragma(writer: Connection, name: str) -> int:
+    (value,) = writer.driver.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,72 @@
+"""Snapshots of a SQLite read database: an explicit BEGIN, and first of all how the views stand."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from diptych.read.database import Standing, Wanted
+from diptych.read.sqlite.connection import Connection
+from diptych.read.sqlite.statements import Compiled, Statements
+from diptych.read.table import ViewTable
+from diptych.sqlite_library import sqlite
+from diptych.store.contract import Point
+
+
+class SqliteSnapshot:
+    """What one query reads. Its reads wait for each other: a connection does one at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: Statements,
+        standings: Mapping[Wanted, Standing],
+    ) -> None:
+        self.standings = standings
+        self._connection, self._statements = connection, statements
+        self._turn = asyncio.Lock()
+
+    async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
+        async with self._turn:
+            driver, sql = self._connection.driver, self._statements.of(table).get
+            try:
+                found: Sequence[object] | None = driver.execute(sql, key).fetchone()
+            except sqlite.Error as error:
+                raise self._connection.meaning(error) from error
+            return found
+
+    async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        async with self._turn:
+            core = self._connection.core
+            try:
+                return await self._connection.read(lambda: core.execute(statement).fetchall())
+            except sa.exc.DBAPIError as error:
+                raise self._connection.meaning_or_own(error) from error
+
+
+def begin(connection: Connection, standings: Compiled | None) -> Mapping[Wanted, Standing]:
+    """SQLite takes its snapshot at the first statement that reads, which is ours."""
+    driver = connection.driver
+    driver.execute("BEGIN")
+    try:
+        return _standings(driver.execute(*standings)) if standings else {}
+    except sqlite.Error:
+        connection.roll_back()
+        raise
+
+
+def _standings(rows: Any) -> Mapping[Wanted, Standing]:
+    """Rows come in order of position, so the first of a revision is its last partition.
+
+    While a revision is built anew beside the one that serves, the serving one counts.
+    """
+    found: dict[Wanted, Standing] = {}
+    for view, fingerprint, revision, status, position, event_id in rows:
+        wanted = Wanted(view, fingerprint)
+        serving = status == "serving"
+        if wanted not in found or (serving and not found[wanted].serving):
+            point = Point(position, UUID(event_id) if event_id else None)
+            found[wanted] = Standing(revision, serving, point)
+    return found

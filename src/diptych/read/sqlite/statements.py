@@ -1,0 +1,186 @@
+"""Statements that are compiled once and given to the driver as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from diptych.read.database import Wanted
+from diptych.read.schema import CHECKPOINTS, REVISIONS
+from diptych.read.table import ID, POSITION, SEARCH, VERSION, ViewTable
+
+Compiled = tuple[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatements:
+    """`load` takes a JSON array of full keys; the others take a tuple for each row."""
+
+    load: str
+    get: str
+    save: str
+    remove: str
+
+
+class Statements:
+    """The statements of one read database; those of a table are made when it is first used."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self._dialect = dialect
+        self._tables: dict[str, TableStatements] = {}
+        self._standings: dict[tuple[Wanted, ...], Compiled] = {}
+        self.advance = self._text(_ADVANCE, "to", "id", "at", *_MINE)
+        self.positions = self._text(_POSITIONS)
+
+    def of(self, view: ViewTable) -> TableStatements:
+        found = self._tables.get(view.name)
+        if found is None:
+            found = self._tables[view.name] = self._of(view)
+        return found
+
+    def standings(self, wanted: tuple[Wanted, ...]) -> Compiled:
+        found = self._standings.get(wanted)
+        if found is None:
+            compiled = _standings(wanted).compile(dialect=self._dialect)
+            values = tuple(compiled.params[name] for name in _order(compiled))
+            found = self._standings[wanted] = (str(compiled), values)
+        return found
+
+    def _of(self, view: ViewTable) -> TableStatements:
+        table, key = view.table, view.full_key
+        columns = [table.c[name] for name in view.fields]
+        at_key = sa.and_(*(table.c[name] == sa.bindparam(name) for name in key))
+        loaded = sa.select(table.c[key[0]], *columns).where(_listed(view))
+        got = sa.select(*columns, table.c[POSITION], table.c[VERSION]).where(at_key)
+        return TableStatements(
+            load=self._text(loaded, "keys"),
+            get=self._text(got, *key),
+            save=self._text(_save(view), *view.saved),
+            remove=self._text(sa.delete(table).where(at_key), *key),
+        )
+
+    def _text(self, statement: sa.ClauseElement, *names: str) -> str:
+        """SQL that takes the values of `names` in that order."""
+        compiled = statement.compile(dialect=self._dialect)
+        if _order(compiled) != names:
+            raise AssertionError(f"{_order(compiled)} is not {names}")
+        return str(compiled)
+
+
+def _order(compiled: Any) -> tuple[str, ...]:
+    return tuple(compiled.positiontup or ())
+
+
+_MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
+
+_ADVANCE: Final = (
+    sa.update(CHECKPOINTS)
+    .values(
+        position=sa.bindparam("to"),
+        event_id=sa.bindparam("id"),
+        moved_at=sa.bindparam("at"),
+    )
+    .where(
+        CHECKPOINTS.c.view == sa.bindparam("of_view"),
+        CHECKPOINTS.c.revision == sa.bindparam("of_revision"),
+        CHECKPOINTS.c.partition == sa.bindparam("of_partition"),
+        CHECKPOINTS.c.epoch == sa.bindparam("of_epoch"),
+        CHECKPOINTS.c.position == sa.bindparam("of_position"),
+    )
+)
+
+_POSITIONS: Final = sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position)).group_by(
+    CHECKPOINTS.c.revision
+)
+
+
+def _standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
+    ours = sa.or_(
+        *(
+            sa.and_(REVISIONS.c.view == view, REVISIONS.c.fingerprint == fingerprint)
+            for view, fingerprint in wanted
+        )
+    )
+    return (
+        sa.select(
+            REVISIONS.c.view,
+            REVISIONS.c.fingerprint,
+            REVISIONS.c.id,
+            REVISIONS.c.status,
+            CHECKPOINTS.c.position,
+            CHECKPOINTS.c.event_id,
+        )
+        .join(
+            CHECKPOINTS,
+            sa.and_(
+                CHECKPOINTS.c.view == REVISIONS.c.view, CHECKPOINTS.c.revision == REVISIONS.c.id
+            ),
+        )
+        .where(ours)
+        .order_by(CHECKPOINTS.c.position)
+    )
+
+
+def _listed(view: ViewTable) -> sa.ColumnElement[bool]:
+    """Row values, so that the unique index is searched once for each key of the list."""
+    keys = sa.func.json_each(sa.bindparam("keys")).table_valued("value")
+    parts = [
+        sa.func.json_extract(keys.c.value, sa.literal_column(f"'$[{index}]'"))
+        for index in range(len(view.full_key))
+    ]
+    columns = [view.table.c[name] for name in view.full_key]
+    return sa.tuple_(*columns).in_(sa.select(*parts))
+
+
+def _save(view: ViewTable) -> sa.Insert:
+    new = insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
+    changed: dict[str, Any] = {
+        name: new.excluded[name] for name in view.saved if name not in view.full_key
+    }
+    if view.searchable:
+        changed[SEARCH] = sa.func.coalesce(new.excluded[SEARCH], view.table.c[SEARCH])
+    return new.on_conflict_do_update(index_elements=list(view.full_key), set_=changed)
+
+
+# Full-text search: an index beside the table that triggers keep equal. `ascii` splits normalised
+# text at its blanks only; all else was decided in `diptych.read.search`
+
+_ADD: Final = "INSERT INTO %(index)s(rowid, %(text)s) VALUES (new.%(id)s, new.%(text)s);"
+_DROP: Final = (
+    "INSERT INTO %(index)s(%(index)s, rowid, %(text)s) VALUES ('delete', old.%(id)s, old.%(text)s);"
+)
+_SEARCH_INDEX: Final = f"""
+CREATE VIRTUAL TABLE %(index)s
+USING fts5(%(text)s, content='%(rows)s', content_rowid='%(id)s', tokenize='ascii')
+---
+CREATE TRIGGER %(index)s_insert AFTER INSERT ON %(rows)s BEGIN {_ADD} END
+---
+CREATE TRIGGER %(index)s_delete AFTER DELETE ON %(rows)s BEGIN {_DROP} END
+---
+CREATE TRIGGER %(index)s_update AFTER UPDATE OF %(text)s ON %(rows)s
+WHEN old.%(text)s IS NOT new.%(text)s BEGIN {_DROP} {_ADD} END
+"""
+
+
+def search_index(view: ViewTable) -> list[sa.DDL]:
+    """Names are checked by `check_table_name`, so there is nothing to quote."""
+    names = {"index": _search_table(view), "rows": view.name, "text": SEARCH, "id": ID}
+    parts = _SEARCH_INDEX.split("---")
+    return [sa.DDL(part, context=names) for part in parts]  # type: ignore[no-untyped-call]
+
+
+def search_condition(view: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Each word begins a word of the row. Words are letters and digits, and quoted besides."""
+    if not words:
+        return sa.false()
+    name = _search_table(view)
+    index = sa.table(name, sa.column("rowid"))
+    terms = " ".join(f'"{word}"*' for word in words)
+    matching = sa.literal_column(name).op("MATCH")(terms)
+    return view.table.c[ID].in_(sa.select(index.c.rowid).where(matching))
+
+
+def _search_table(view: ViewTable) -> str:
+    return f"{view.name}__words"

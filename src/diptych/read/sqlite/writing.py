@@ -1,0 +1,79 @@
+"""Write transactions of a SQLite read database; they run on the event loop, in bounded steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from diptych.read.database import Checkpoint, Parameters
+from diptych.read.sqlite.connection import Connection
+from diptych.read.sqlite.statements import Statements, search_index
+from diptych.read.table import ViewTable
+from diptych.sqlite_library import sqlite
+from diptych.store.contract import Point
+
+
+class SqliteTransaction:
+    """Begun and ended by the database; see `Transaction` in `diptych.read.database`."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        self._connection, self._statements = connection, statements
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Parameters | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        try:
+            result = self._connection.core.execute(statement, parameters)
+            return result.fetchall() if result.returns_rows else ()
+        except sa.exc.DBAPIError as error:
+            raise self._connection.meaning_or_own(error) from error
+
+    async def create(self, table: sa.Table | ViewTable) -> None:
+        if isinstance(table, sa.Table):
+            await self._create(sa.schema.CreateTable(table), table)
+            return
+        await self._create(sa.schema.CreateTable(table.table), table.table)
+        if table.searchable:
+            for statement in search_index(table):
+                await self.execute(statement)
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        listed = msgspec.json.encode(keys).decode()
+        rows: Sequence[Sequence[object]] = self._run(self._statements.of(table).load, (listed,))
+        return rows
+
+    async def save(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        self._run_many(self._statements.of(table).save, rows)
+
+    async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
+        self._run_many(self._statements.of(table).remove, keys)
+
+    async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
+        event_id = to.event_id.hex if to.event_id else None
+        expected = (*checkpoint.slot, checkpoint.epoch, checkpoint.point.position)
+        values = (to.position, event_id, at, *expected)
+        try:
+            changed = self._connection.driver.execute(self._statements.advance, values).rowcount
+        except sqlite.Error as error:
+            raise self._connection.meaning(error) from error
+        return changed == 1
+
+    async def _create(self, statement: sa.Executable, table: sa.Table) -> None:
+        await self.execute(statement)
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            await self.execute(sa.schema.CreateIndex(index))
+
+    def _run(self, sql: str, values: tuple[object, ...]) -> Any:
+        try:
+            return self._connection.driver.execute(sql, values).fetchall()
+        except sqlite.Error as error:
+            raise self._connection.meaning(error) from error
+
+    def _run_many(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            self._connection.driver.executemany(sql, rows)
+        except sqlite.Error as error:
+            raise self._connection.meaning(error) from error

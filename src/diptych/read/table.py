@@ -1,0 +1,119 @@
+"""The table of one revision of a view: the row's columns, and the hidden ones around them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from diptych.errors import ConfigurationError
+from diptych.read.column_kinds import unwrap
+from diptych.read.columns import RowLayout
+
+ID: Final = "_id"
+TENANT: Final = "_tenant"
+POSITION: Final = "_position"
+VERSION: Final = "_version"
+SEARCH: Final = "_search"
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_RESERVED: Final = ("diptych", "sqlite_", "pg_")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewTable:
+    """A view's table in one revision.
+
+    `key` and `fields` name columns of the row; the tenant comes before the key in every key and
+    every index. `_position` is that of the last event that changed the row, `_version` the
+    stream's version there when the key is the stream's, `_search` normalised text.
+    """
+
+    table: sa.Table
+    key: tuple[str, ...]
+    fields: tuple[str, ...]
+    searchable: bool
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def full_key(self) -> tuple[str, ...]:
+        return (TENANT, *self.key)
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """The columns that the projector writes, in its order."""
+        searched = (SEARCH,) if self.searchable else ()
+        return (TENANT, *self.fields, POSITION, VERSION, *searched)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a view says about its table."""
+
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...]
+    search: tuple[str, ...]
+
+    def check(self, layout: RowLayout[Any]) -> None:
+        """Raises ConfigurationError: a column that is not there or cannot serve its purpose."""
+        for name in self.key:
+            _check_key(name, layout)
+        for index in self.indexes:
+            for name in index:
+                layout.require_sortable(name)
+        for name in self.search:
+            if unwrap(layout.field_type(name)).bare is not str:
+                raise ConfigurationError(f"search: field {name!r} is not text; declare it as str")
+
+
+def _check_key(name: str, layout: RowLayout[Any]) -> None:
+    layout.require_sortable(name)
+    hint = unwrap(layout.field_type(name))
+    if hint.nullable or hint.bare in (float, bytes):
+        raise ConfigurationError(
+            f"key: field {name!r} of {layout.row_type.__name__} may be None, a float or bytes;"
+            " a key is a UUID, str, int, date, datetime or Enum"
+        )
+
+
+def view_table(name: str, layout: RowLayout[Any], shape: Shape) -> ViewTable:
+    """Its columns, its unique key and its indexes under `name`; nothing is created yet."""
+    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    columns: list[sa.Column[Any]] = [
+        sa.Column(ID, big, primary_key=True),
+        sa.Column(TENANT, sa.Text, nullable=False),
+        *layout.columns(),
+        sa.Column(POSITION, sa.BigInteger, nullable=False),
+        sa.Column(VERSION, sa.BigInteger),
+    ]
+    if shape.search:
+        columns.append(sa.Column(SEARCH, sa.Text))
+    unique = sa.UniqueConstraint(TENANT, *shape.key)
+    table = sa.Table(name, sa.MetaData(), *columns, unique)
+    for number, index in enumerate(shape.indexes):
+        _index(table, number, index, shape.key)
+    return ViewTable(table, shape.key, layout.names, bool(shape.search))
+
+
+def _index(table: sa.Table, number: int, names: Sequence[str], key: Sequence[str]) -> None:
+    """The key comes last, so that a page sorted by the index needs no sorting for its ties."""
+    columns = dict.fromkeys((TENANT, *names, *key))
+    sa.Index(f"{table.name}__{number}", *(table.c[column] for column in columns))
+
+
+def revised(name: str, revision: int) -> str:
+    """The name of a table in one revision."""
+    return f"{name}__{revision}"
+
+
+def check_table_name(what: str, name: str) -> None:
+    """Raises ConfigurationError: the name cannot be a table's on every database."""
+    if not _NAME.fullmatch(name) or name.startswith(_RESERVED) or "__" in name:
+        raise ConfigurationError(
+            f"{what} {name!r}: write up to 40 of a-z, 0-9 and single _, beginning with a letter,"
+            " and not with diptych, sqlite_ or pg_"
+        )
