@@ -29,7 +29,7 @@ class FollowConformance(Suite):
     async def test_a_waiter_is_woken_by_the_append_and_not_by_a_poll(
         self, store: EventStore
     ) -> None:
-        delays = sorted([await _delay(store) for _ in range(15)])
+        delays = sorted([await _delay(store) for _ in range(9)])
         assert delays[len(delays) // 2] < _PROMPT
 
     async def test_a_waiter_that_gives_up_leaves_the_others_waiting(

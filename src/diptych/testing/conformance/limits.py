@@ -1,6 +1,7 @@
 """What no store accepts: refused with a typed error that names it, and nothing written."""
 
 from collections.abc import Awaitable, Iterator, Sequence
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -83,6 +84,13 @@ class LimitConformance(Suite):
         self, store: EventStore
     ) -> None:
         await _invalid(store, add(to("order-1"), record=command(tenant="south"), tenant="north"))
+
+    async def test_data_that_are_not_text_are_refused(self, store: EventStore) -> None:
+        await _invalid(store, add(to("order-1"), to("order-2", happened(data=b'{"a":"\xff"}'))))
+
+    async def test_a_time_without_a_zone_is_refused(self, store: EventStore) -> None:
+        naive = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what is to be refused
+        await _invalid(store, add(to("order-1"), to("order-2", happened(occurred_at=naive))))
 
     async def test_reads_refuse_what_no_append_accepts(self, store: EventStore) -> None:
         for call in _impossible_reads(store):

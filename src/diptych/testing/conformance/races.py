@@ -65,6 +65,7 @@ class RaceConformance(Suite):
             _Follower(store, categories=frozenset({"a", "c"})),
             _Follower(store, criteria=(about("Even"), about(tags=("third:0",))), limit=2),
             _Follower(store, tenant="north", limit=3),
+            _Follower(store, categories=frozenset({"b", "d"}), criteria=(about("Odd"),)),
         ]
         running = [asyncio.create_task(follower.run()) for follower in followers]
         await at_once(*(_writes(store, writer, 12) for writer in range(12)))

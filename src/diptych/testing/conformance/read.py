@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from diptych.errors import HistoryDiverged
-from diptych.messages import RecordedEvent
+from diptych.messages import EventData, RecordedEvent
 from diptych.store.contract import START, Criterion, EventStore, Point, category_of
 from diptych.testing.conformance.steps import Suite, about, add, happened, log_of, settle, to
 
@@ -17,30 +17,26 @@ class ReadConformance(Suite):
         assert (list(page.events), page.scanned, page.head) == ([], START, 0)
 
     async def test_the_log_is_read_in_the_order_of_its_positions(self, store: EventStore) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         assert [event.position for event in log] == sorted({event.position for event in log})
         assert len(log) == 40
 
     async def test_after_is_exclusive(self, store: EventStore) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         for place in (0, 17, 39):
             assert await log_of(store, after=_point(log[place])) == log[place + 1 :]
 
     async def test_a_page_has_at_most_limit_events_and_tells_the_last(
         self, store: EventStore
     ) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         page = await store.read(after=_point(log[4]), limit=3)
         assert 1 <= len(page.events) <= 3
         assert list(page.events) == log[5 : 5 + len(page.events)]
         assert (page.scanned, page.head) == (_point(page.events[-1]), log[-1].position)
 
     async def test_a_page_after_the_head_is_empty_and_stays_there(self, store: EventStore) -> None:
-        await _mixed(store)
-        last = (await log_of(store))[-1]
+        last = (await _mixed(store))[-1]
         for categories in (None, frozenset({"none"})):
             page = await store.read(after=_point(last), categories=categories)
             assert (list(page.events), page.scanned) == ([], _point(last))
@@ -52,8 +48,7 @@ class ReadConformance(Suite):
         assert [event.stream for event in await log_of(store)] == [f"order-{n}" for n in range(12)]
 
     async def test_pages_of_any_size_add_up_to_the_log(self, store: EventStore) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         for limit in (1, 2, 7, 39, 40, 41):
             assert await log_of(store, limit=limit) == log
 
@@ -66,15 +61,14 @@ class ReadConformance(Suite):
     async def test_a_read_of_several_categories_keeps_the_order_of_the_log(
         self, store: EventStore
     ) -> None:
-        await _mixed(store)
         wanted = frozenset({"a", "c"})
-        expected = [e for e in await log_of(store) if category_of(e.stream) in wanted]
+        expected = [e for e in await _mixed(store) if category_of(e.stream) in wanted]
         assert await log_of(store, categories=wanted) == expected
 
     async def test_a_read_by_criteria_finds_what_meets_any_of_them(self, store: EventStore) -> None:
-        await _mixed(store)
+        log = await _mixed(store)
         for criteria in _CRITERIA:
-            expected = [event for event in await log_of(store) if _meets(event, criteria)]
+            expected = [event for event in log if _meets(event, criteria)]
             assert await log_of(store, criteria=criteria) == expected
 
     async def test_empty_filters_match_nothing_and_still_get_to_the_head(
@@ -85,8 +79,7 @@ class ReadConformance(Suite):
         assert await log_of(store, categories=frozenset()) == []
 
     async def test_all_filters_must_be_met_on_pages_of_any_size(self, store: EventStore) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         some = frozenset({"a", "b"})
         for criteria, tenant, limit in product(_CRITERIA, ("", "north"), (1, 2, 5)):
             found = await log_of(
@@ -134,20 +127,17 @@ class ReadConformance(Suite):
     async def test_a_point_with_the_right_event_is_accepted_whether_or_not_it_matches(
         self, store: EventStore
     ) -> None:
-        await _mixed(store)
-        for event in await log_of(store):
+        for event in await _mixed(store):
             after = _point(event)
             await store.read(after=after, limit=1)
             await store.read(after=after, limit=1, categories=frozenset({"none"}))
 
     async def test_a_point_without_an_event_id_is_not_compared(self, store: EventStore) -> None:
-        await _mixed(store)
-        log = await log_of(store)
+        log = await _mixed(store)
         assert await log_of(store, after=Point(log[9].position)) == log[10:]
 
     async def test_a_point_with_another_event_is_refused(self, store: EventStore) -> None:
-        await _mixed(store)
-        for event in (await log_of(store))[::13]:
+        for event in (await _mixed(store))[::13]:
             with pytest.raises(HistoryDiverged) as refusal:
                 await store.read(after=Point(event.position, uuid4()))
             assert refusal.value.position == event.position
@@ -172,8 +162,8 @@ class ReadConformance(Suite):
         assert await store.head() == START
 
     async def test_the_head_is_the_last_event(self, store: EventStore) -> None:
-        await _mixed(store)
-        assert await store.head() == _point((await log_of(store))[-1])
+        log = await _mixed(store)
+        assert await store.head() == _point(log[-1])
 
 
 _CRITERIA: list[tuple[Criterion, ...]] = [
@@ -188,8 +178,9 @@ _CRITERIA: list[tuple[Criterion, ...]] = [
 ]
 
 
-async def _mixed(store: EventStore) -> None:
-    """Forty events of three categories, four types, two tenants and two kinds of tags."""
+async def _mixed(store: EventStore) -> list[RecordedEvent]:
+    """A log of forty events of three categories, four types, two tenants, two kinds of tags."""
+    written: list[tuple[str, EventData]] = []
     for n in range(20):
         types = ("Opened", "Closed", "Moved", "Painted")[n % 4], ("Opened", "Closed")[n % 2]
         tags = f"odd:{n % 2}", f"third:{n % 3}"
@@ -198,6 +189,12 @@ async def _mixed(store: EventStore) -> None:
             to(f"{'bca'[n % 3]}-{n}", happened(types[1], tags=tags[: n % 3])),
         ]
         await settle(store, add(*writes, tenant="north" if n % 3 else ""))
+        written += [(write.stream, write.events[0]) for write in writes]
+    log = await log_of(store)
+    assert [(event.stream, event.type, event.tags, event.event_id) for event in log] == [
+        (stream, event.type, event.tags, event.event_id) for stream, event in written
+    ]
+    return log
 
 
 def _meets(event: RecordedEvent, criteria: tuple[Criterion, ...]) -> bool:

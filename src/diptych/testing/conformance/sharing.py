@@ -44,8 +44,9 @@ class SharedConformance(Suite):
         for version in range(6):
             writer, reader = (store, other) if version % 2 else (other, store)
             outcome = await settle(writer, add(to("order-1", expecting=version)))
-            assert (await load(reader, "order-1")).point == outcome.point
-            assert await reader.head() == outcome.point
+            for opening in (reader, writer):
+                assert (await load(opening, "order-1")).point == outcome.point
+                assert await opening.head() == outcome.point
 
     async def test_of_racers_on_two_openings_exactly_one_wins(
         self, store: EventStore, other: EventStore
