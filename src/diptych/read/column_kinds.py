@@ -1,8 +1,7 @@
 """Which kind of column a type hint asks for: plain, Places, enum, else JSON."""
 
-import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from enum import Enum
 from functools import reduce
 from operator import attrgetter, or_
@@ -14,20 +13,22 @@ from typing import (
     Literal,
     NamedTuple,
     NewType,
-    Protocol,
     Union,
     get_args,
     get_origin,
 )
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from diptych.errors import ConfigurationError, InvalidInput
-from diptych.read.column_types import INTEGER, KINDS, TEXT, Kind, Stored, Unfit, fixed_decimal, like
+from diptych.read.column_types import INTEGER, KINDS, MAX_INTEGER, TEXT, Kind, Stored, Unfit, like
+from diptych.shapes import json_codec
 
-_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_MAX_PLACES: Final = 18
+_EXACT: Final = Context(
+    prec=19, Emax=18, Emin=-18, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def kind_of(hint: Hint) -> Kind:
     if hint.places is not None:
         if hint.bare is not Decimal:
             raise ConfigurationError("Places(...) belongs to a Decimal")
-        return fixed_decimal(hint.places.places)
+        return _fixed_decimal(hint.places.places)
     if isinstance(hint.bare, type):
         if issubclass(hint.bare, Enum):
             return _enumeration(hint.bare)
@@ -85,6 +86,33 @@ def kind_of(hint: Hint) -> Kind:
             if all(type(value) is kind.python for value in get_args(hint.bare)):
                 return kind
     return _document(hint.bare)
+
+
+def _fixed_decimal(places: int) -> Kind:
+    """A Decimal of at most `places` places that fits 64 bits when scaled, on both databases."""
+    if not 0 <= places <= _MAX_PLACES:
+        raise ConfigurationError(f"Places({places}): write 0 to {_MAX_PLACES} places")
+    scale, step = Decimal(10**places), Decimal((0, (1,), -places))
+    largest = _EXACT.multiply(MAX_INTEGER, step)
+    problem = f"must be a number of at most {places} places between -{largest} and {largest}"
+
+    def scaled(value: Decimal) -> int:
+        try:
+            product = _EXACT.multiply(value, scale)
+            number = int(product)
+        except (ArithmeticError, ValueError):
+            raise Unfit(problem) from None
+        if number != product or not -MAX_INTEGER <= number <= MAX_INTEGER:
+            raise Unfit(problem)
+        return number
+
+    def checked(value: Decimal) -> Decimal:
+        scaled(value)
+        return value
+
+    sqlite = Stored(sa.BigInteger(), scaled, lambda value: _EXACT.multiply(value, step))
+    postgresql = Stored(sa.Numeric(20, places), checked)
+    return Kind(Decimal, like(Decimal, Decimal), sqlite, postgresql, scaled=True)
 
 
 def _enumeration(python: type[Enum]) -> Kind:
@@ -106,38 +134,16 @@ def _enumeration(python: type[Enum]) -> Kind:
     return Kind(python, like(python), Stored(sqlite, write, read), Stored(postgresql, write, read))
 
 
-class _Codec(Protocol):
-    def encode(self, value: Any, /) -> bytes: ...
-    def decode(self, data: bytes, /) -> Any: ...
-
-
-class _Msgspec:
-    def __init__(self, python: Any) -> None:
-        self.encode = msgspec.json.Encoder().encode
-        self.decode = msgspec.json.Decoder(python).decode
-
-
-def _codec(python: Any) -> _Codec:
-    try:
-        return _Msgspec(python)
-    except TypeError as error:
-        raise ConfigurationError(f"{python!r} cannot be kept in a column: {error}") from error
-
-
 def _document(python: Any) -> Kind:
     """JSON. Not `sa.JSON`: on SQLite that column has numeric affinity."""
-    codec = _codec(python)
+    codec = json_codec(python)
 
     def write(value: object) -> str:
         try:
-            data = codec.encode(value)
-        except InvalidInput as error:
-            raise Unfit(error.problem, path=error.field) from None
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
-            raise Unfit("cannot be written as JSON") from None
-        if b"\\u0000" in data and _NUL.search(data):
-            raise Unfit("must not contain NUL")
-        return data.decode()
+            return codec.encode(value).decode()
+        except InvalidInput as refused:
+            path = "" if refused.field == "value" else refused.field  # "value" is all of it
+            raise Unfit(refused.problem, path=path) from None
 
     def read(text: str) -> Any:
         return codec.decode(text.encode())

@@ -17,7 +17,7 @@ advises otherwise, sorts and compares there as it does in Python. Traps avoided,
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,14 +26,10 @@ import sqlalchemy as sa
 
 from diptych.errors import ConfigurationError
 
-_MAX_INTEGER: Final = 2**63 - 1
-_MAX_PLACES: Final = 18
+MAX_INTEGER: Final = 2**63 - 1
 _MAX_DIGITS: Final = 131_072, 16_383
 """What PostgreSQL's NUMERIC holds before and after the point."""
 _TIME_WIDTH: Final = len("2024-01-31T23:59:59.000001Z")
-_EXACT: Final = Context(
-    prec=19, Emax=18, Emin=-18, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
-)
 
 
 class Unfit(ValueError):
@@ -109,7 +105,7 @@ def like(python: type, convert: Callable[[Any], Any] | None = None) -> Callable[
 
 
 def _integer(value: int) -> int:
-    if not -_MAX_INTEGER - 1 <= value <= _MAX_INTEGER:
+    if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
         raise Unfit("must fit 64 bits")
     return value
 
@@ -125,33 +121,6 @@ def _exact_float(value: object) -> float:
     if isinstance(value, float) or (type(value) is int and abs(value) <= 2**53):
         return float(value)
     raise _misfit(float, value)
-
-
-def fixed_decimal(places: int) -> Kind:
-    """A Decimal of at most `places` places that fits 64 bits when scaled, on both databases."""
-    if not 0 <= places <= _MAX_PLACES:
-        raise ConfigurationError(f"Places({places}): write 0 to {_MAX_PLACES} places")
-    scale, step = Decimal(10**places), Decimal((0, (1,), -places))
-    largest = _EXACT.multiply(_MAX_INTEGER, step)
-    problem = f"must be a number of at most {places} places between -{largest} and {largest}"
-
-    def scaled(value: Decimal) -> int:
-        try:
-            product = _EXACT.multiply(value, scale)
-            number = int(product)
-        except (ArithmeticError, ValueError):
-            raise Unfit(problem) from None
-        if number != product or not -_MAX_INTEGER <= number <= _MAX_INTEGER:
-            raise Unfit(problem)
-        return number
-
-    def checked(value: Decimal) -> Decimal:
-        scaled(value)
-        return value
-
-    sqlite = Stored(sa.BigInteger(), scaled, lambda value: _EXACT.multiply(value, step))
-    postgresql = Stored(sa.Numeric(20, places), checked)
-    return Kind(Decimal, like(Decimal, Decimal), sqlite, postgresql, scaled=True)
 
 
 def _any_decimal(value: Decimal) -> Decimal:

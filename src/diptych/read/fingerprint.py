@@ -16,8 +16,9 @@ are met nor recursion matters. Names of our modules are not in it: `python -m sh
 `import shop` agree.
 
 The standard library, Diptych and installed packages are taken by name, but for the packages of
-the parts themselves; a function that a library made holds what it was made of. Ask for a fingerprint when all modules are loaded: a helper may be defined
-below its user, and the values of a module's names count as they are then.
+the parts themselves; a function that a library made holds what it was made of. Ask for a
+fingerprint when all modules are loaded: a helper may be defined below its user, and the values of
+a module's names count as they are then.
 """
 
 import ast

@@ -182,6 +182,7 @@ class Unfindable:
         (make_dataclass("Wide", [("a", Annotated[Decimal, Places(19)])]), "0 to 18 places"),
         (make_dataclass("Placed", [("a", Annotated[int, Places(2)])]), "belongs to a Decimal"),
         (make_dataclass("TwoArrays", [("a", list[int] | tuple[int, ...])]), "field a"),
+        (make_dataclass("Callable", [("a", type(print))]), "field a"),
         (Late, "extra='allow'"),
         (Swapped, "alias"),
         (Initialised, "no InitVar"),

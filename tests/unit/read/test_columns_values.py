@@ -101,7 +101,12 @@ REFUSED: dict[str, list[tuple[Any, str]]] = {
     "note": [("\0", "NUL"), (5, "must be str")],
     "id": [("6f0a9e1c91a84d7e9e630d2f9d6b2b11", "must be UUID, not str")],
     "status": [("open", "must be Status, not str"), (Word.HELLO, "must be Status, not Word")],
-    "labels": [(["a\0"], "NUL"), (["\\\0"], "NUL"), (["\ud800"], ""), ([object()], "JSON")],
+    "labels": [
+        (["a\0"], "NUL"),
+        (["\\\0"], "NUL"),
+        (["\ud800"], ""),
+        ([object()], "must be a string"),
+    ],
 }
 
 
@@ -119,6 +124,21 @@ def test_a_value_that_does_not_fit_is_refused_by_name(
     assert problem in caught.value.problem
     with pytest.raises(InvalidInput):
         LAYOUT.value(name, value, dialect)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("items", (Item("a", 1), Item("b\0", 2)), "items.1.product_id"),
+        ("items", (Item("a", 2**63),), "items.0.quantity"),
+        ("labels", ["a", float("nan")], "labels.1"),
+        ("labels", "a", "labels"),
+    ],
+)
+def test_what_does_not_fit_inside_json_is_found(name: str, value: object, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        LAYOUT.values(replace(EXAMPLE, **{name: value}), SQLITE)
+    assert caught.value.field == field
 
 
 def test_the_first_value_that_does_not_fit_is_named() -> None:
