@@ -7,7 +7,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from diptych.clock import Clock
-from diptych.errors import ConfigurationError, StoreClosed
+from diptych.errors import (
+    ConfigurationError,
+    ConsistencyTimeout,
+    ProjectionStopped,
+    StoreClosed,
+)
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase
@@ -114,6 +119,19 @@ class ReadSide:
         """How each view stands against the head of the log, and whether all is well."""
         return await readiness(self._opened().projectors, store=self._store, clock=self._clock)
 
+    async def reached(self, position: int, *, timeout: timedelta) -> None:
+        """Wait until every view and projection has finished everything up to `position`.
+
+        Raises: ConsistencyTimeout; ProjectionStopped: one of them will not get there.
+        """
+        running = self._opened()
+        deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
+        for projector in running.projectors:
+            left = deadline - asyncio.get_running_loop().time()
+            if not await running.reached(projector, position, seconds=left):
+                name, now = projector.model.name, projector.point.position
+                raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
+
     async def _start(self) -> "_Running":
         head = await self._store.head()
         revisions = await register(
@@ -153,15 +171,30 @@ class _Running:
     ) -> None:
         self.consistency, self.projectors = consistency, tuple(projectors)
         self._signal = signal
-        self._tasks = [
-            asyncio.create_task(each.run(), name=f"diptych-projector-{each.model.name}")
+        self._tasks = {
+            each: asyncio.create_task(each.run(), name=f"diptych-projector-{each.model.name}")
             for each in projectors
-        ]
+        }
+
+    async def reached(self, projector: Projector, position: int, *, seconds: float) -> bool:
+        """Raises ProjectionStopped: the projector has ended, and not there."""
+        revision, task = projector.target.revision, self._tasks[projector]
+        waiting = asyncio.ensure_future(
+            self._signal.reached(revision, position, timeout=max(seconds, 0))
+        )
+        try:
+            await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        name, at = projector.model.name, projector.point.position
+        raise ProjectionStopped(name, position=at + 1, reason=projector.error)
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+        for outcome in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
             if isinstance(outcome, Exception):
                 _log.error("a projector ended with an error", exc_info=outcome)
         await self._signal.close()

@@ -78,6 +78,10 @@ class SqliteEventStore:
         self._opened: _OpenLog | None = None
 
     @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
     def log_id(self) -> UUID:
         return self._log.log_id
 

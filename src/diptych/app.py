@@ -1,0 +1,218 @@
+"""`Application`: the one visible place where the parts of a service meet, run and stop."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from diptych.backends import open_log, open_read_database, refuse_one_file
+from diptych.clock import Clock, SystemClock
+from diptych.errors import ConfigurationError, StoreClosed
+from diptych.log import Log
+from diptych.messages import Envelope
+from diptych.read.bus import TIMEOUT, OnTimeout
+from diptych.read.database import ReadDatabase
+from diptych.read.model import ReadModel
+from diptych.read.projection import Projection
+from diptych.read.query import Answer, Query, QueryHandler
+from diptych.read.readiness import Readiness
+from diptych.read.side import ReadSide
+from diptych.read.view import View
+from diptych.store.contract import EventStore
+from diptych.store.limits import check_name, check_version
+from diptych.tokens import Token
+from diptych.write.bus import Middleware
+from diptych.write.decider import Decider
+from diptych.write.handler import CommandHandler
+from diptych.write.outcome import Outcome
+from diptych.write.side import WriteSide
+
+R = TypeVar("R")
+
+_log = logging.getLogger("diptych")
+
+
+class Application:
+    """Routes commands to the left and queries to the right; runs and stops what follows the log.
+
+    Args:
+        log: the URL of the event log (`sqlite:///data/log.db`, `memory://`), or a store.
+        read: the URL of the read database (`sqlite:///data/read.db`; `sqlite://` is a temporary
+            one), or a database. It is never the file of the log.
+        write: deciders and handlers. A handler over a decider's command goes first.
+        views, projections, queries: the right panel.
+        middleware: wraps every command, the first outermost.
+
+    Open it with `async with`, or with `open` and `close`. It belongs to one event loop.
+
+        async with Application(log="memory://", write=[orders], views=[summaries]) as app:
+            outcome = await app.dispatch(ShipOrder(order_id))
+            summary = await app.query(GetOrder(order_id), at_least=outcome.token)
+
+    Raises:
+        ConfigurationError: the parts do not fit; the message says what to write.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: str | EventStore,
+        read: str | ReadDatabase = "sqlite://",
+        write: Sequence[Decider[Any, Any, Any] | CommandHandler] = (),
+        views: Sequence[View[Any]] = (),
+        projections: Sequence[Projection] = (),
+        queries: Sequence[QueryHandler] = (),
+        middleware: Sequence[Middleware] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._store = open_log(log, self._clock) if isinstance(log, str) else log
+        self._database = open_read_database(read) if isinstance(read, str) else read
+        refuse_one_file(self._store, self._database)
+        self._left = WriteSide(write, store=self._store, clock=self._clock, middleware=middleware)
+        models: tuple[ReadModel, ...] = (*views, *projections)
+        self._right = ReadSide(
+            store=self._store,
+            database=self._database,
+            clock=self._clock,
+            models=models,
+            queries=queries,
+        )
+        followed = (family for model in models for family in model.families)
+        self.log = Log(self._store, [*self._left.families, *followed])
+        self._opened: AsyncExitStack | None = None
+
+    async def open(self) -> None:
+        """Open log and read database, begin to project, and report what is in force.
+
+        Raises: StoreError, HistoryDiverged, SchemaMismatch: a database cannot be used; the message
+            says what to do.
+        """
+        if self._opened is not None:
+            raise ConfigurationError("the application is open already")
+        async with AsyncExitStack() as stack:
+            await self._store.open()
+            stack.push_async_callback(self._store.close)
+            refuse_one_file(self._store, self._database)
+            await self._right.open()
+            stack.push_async_callback(self._right.close)
+            self._opened = stack.pop_all()
+        _log.info("log %s: %s", self.log.id, self.log.durability)
+
+    async def close(self) -> None:
+        """Finish what was accepted, stop the projections, close both databases."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def dispatch(
+        self,
+        command: object,
+        *,
+        command_id: UUID | None = None,
+        actor: str = "",
+        tenant: str = "",
+        expected_version: int | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> Outcome:
+        """Have a command decided and its events appended.
+
+        Give a `command_id` to make it safe to send the command again: it takes effect at most once,
+        and a repeat gets the first outcome. `expected_version` refuses the command if its stream
+        has moved on. `actor` and `tenant` come from authentication, never from a request's body.
+
+        Raises:
+            Rejected: the domain refuses it; nothing was written.
+            ConcurrencyError: the stream is not at `expected_version`.
+            CommandIdReused: the id was used before, for other content.
+            NoHandler: nothing handles this type of command.
+            OutcomeUnknown: contact with the log was lost; send it again under the same id.
+            Overloaded, StoreError: as the log says.
+        """
+        if self._opened is None:
+            raise StoreClosed("the application is not open: write `async with app:`")
+        own_id = command_id or self._clock.new_id()
+        envelope = Envelope(
+            own_id,
+            self._clock.now(),
+            correlation_id or own_id,
+            causation_id,
+            actor,
+            tenant,
+            command_id is not None,
+            expected_version,
+        )
+        _check(envelope)
+        return await self._left.bus.dispatch(command, envelope)
+
+    async def query(
+        self,
+        query: Query[R],
+        *,
+        at_least: Token | None = None,
+        tenant: str = "",
+        timeout: timedelta = TIMEOUT,
+    ) -> R:
+        """The answer, never older than `at_least`; it waits for the views that it reads.
+
+        Raises:
+            ConsistencyTimeout: a view did not get there in time.
+            ViewNotReady: a view is still being built.
+            TokenFromAnotherHistory: the token does not belong to this log.
+            NoHandler: nothing answers this type of query.
+        """
+        return await self._right.query(query, at_least=at_least, tenant=tenant, timeout=timeout)
+
+    async def ask(
+        self,
+        query: Query[R],
+        *,
+        at_least: Token | None = None,
+        tenant: str = "",
+        timeout: timedelta = TIMEOUT,
+        on_timeout: OnTimeout = "raise",
+    ) -> Answer[R]:
+        """The answer and how new it is; `on_timeout="stale"` takes an older one, marked `stale`.
+
+        Raises: as `query`; with `on_timeout="stale"` no ConsistencyTimeout.
+        """
+        return await self._right.ask(
+            query, at_least=at_least, tenant=tenant, timeout=timeout, on_timeout=on_timeout
+        )
+
+    async def ready(self) -> Readiness:
+        """Whether this process should get requests, and how each view stands."""
+        return await self._right.readiness()
+
+    async def caught_up(
+        self, position: int | None = None, *, timeout: timedelta = timedelta(hours=1)
+    ) -> None:
+        """Wait until all views have reached a position, by default the head as it is now.
+
+        Raises: ConsistencyTimeout; ProjectionStopped: a view will not get there.
+        """
+        wanted = (await self._store.head()).position if position is None else position
+        await self._right.reached(wanted, timeout=timeout)
+
+
+def _check(envelope: Envelope) -> None:
+    check_name("actor", envelope.actor, empty=True)
+    check_name("tenant", envelope.tenant, empty=True)
+    if envelope.expected_version is not None:
+        check_version("expected_version", envelope.expected_version)

@@ -1,0 +1,89 @@
+"""Which backend a URL stands for."""
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from diptych.clock import Clock
+from diptych.errors import ConfigurationError
+from diptych.read.database import ReadDatabase
+from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.store.contract import EventStore
+from diptych.store.memory import MemoryEventStore
+from diptych.store.sqlite.store import SqliteEventStore
+
+
+def open_log(url: str, clock: Clock) -> EventStore:
+    """The event store of a URL, not yet opened: `sqlite:///data/log.db`, `memory://`.
+
+    `sqlite:///path` is relative to the working directory, `sqlite:////path` is absolute.
+    `?synchronous=NORMAL` trades the last commits before a power cut for speed.
+
+    Raises: ConfigurationError: no such backend, or a path or parameter that it cannot use.
+    """
+    scheme, path, parameters = _parts("log", url)
+    match scheme, parameters:
+        case "memory", {**nothing} if not nothing and path is None:
+            return MemoryEventStore(clock=clock)
+        case "sqlite", {"synchronous": "FULL" | "NORMAL" as level, **rest} if path and not rest:
+            return SqliteEventStore(path, clock=clock, synchronous=level)
+        case "sqlite", {**nothing} if path and not nothing:
+            return SqliteEventStore(path, clock=clock)
+        case _:
+            raise ConfigurationError(
+                f"log={_shown(url)}: write sqlite:///file, sqlite:////absolute/file or memory://;"
+                " ?synchronous= is FULL or NORMAL"
+            )
+
+
+def open_read_database(url: str) -> ReadDatabase:
+    """The read database of a URL, not yet opened: `sqlite:///data/read.db`.
+
+    `sqlite://` is a temporary file that is deleted when the application closes.
+
+    Raises: ConfigurationError: no such backend, or a parameter that it does not have.
+    """
+    scheme, path, parameters = _parts("read", url)
+    if scheme != "sqlite" or parameters:
+        raise ConfigurationError(
+            f"read={_shown(url)}: write sqlite:///file, sqlite:////absolute/file or sqlite://"
+        )
+    return SqliteReadDatabase(path)
+
+
+def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
+    """Log and read database are two files: they differ in durability and in who may lock them.
+
+    Raises: ConfigurationError: they are one, by name, link or inode.
+    """
+    if not isinstance(store, SqliteEventStore) or not isinstance(database, SqliteReadDatabase):
+        return
+    if database.path is not None and _is_one_file(store.path, database.path):
+        raise ConfigurationError(
+            f"log= and read= are the same file, {database.path}: give read= a file of its own"
+        )
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def _parts(argument: str, url: str) -> tuple[str, Path | None, dict[str, str]]:
+    try:
+        parts = urlsplit(url)
+        parameters = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError as error:
+        raise ConfigurationError(f"{argument}={_shown(url)} is not a URL") from error
+    if parts.netloc or parts.fragment:
+        raise ConfigurationError(
+            f"{argument}={_shown(url)}: a file needs three slashes, sqlite:///file"
+        )
+    path = unquote(parts.path).removeprefix("/")
+    return parts.scheme, Path(path) if path else None, parameters
+
+
+def _shown(url: str) -> str:
+    """Without what may be a password."""
+    before, at, after = url.rpartition("@")
+    return repr(f"{before.partition('://')[0]}://…@{after}" if at else url)

@@ -1,0 +1,75 @@
+"""`WriteSide`: the left panel as one part; finds what handles a command, and has it executed."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from diptych.clock import Clock
+from diptych.codec import Events
+from diptych.errors import ConfigurationError
+from diptych.messages import Envelope
+from diptych.store.contract import EventStore
+from diptych.write.bus import CommandBus, Handle, Middleware
+from diptych.write.decider import Decider
+from diptych.write.execute import Executor
+from diptych.write.handler import CommandHandler, run_handler
+from diptych.write.outcome import Outcome
+
+AnyDecider = Decider[Any, Any, Any]
+
+
+class WriteSide:
+    """Deciders and handlers over one log.
+
+    Raises:
+        ConfigurationError: two deciders for a category or command, two handlers for a command.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[AnyDecider | CommandHandler],
+        *,
+        store: EventStore,
+        clock: Clock,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        deciders = [part for part in parts if isinstance(part, Decider)]
+        handlers = [part for part in parts if isinstance(part, CommandHandler)]
+        if len(deciders) + len(handlers) < len(parts):
+            raise ConfigurationError("write= takes deciders, and handlers made by handler(...)")
+        _check_categories(deciders)
+        self.families: tuple[Events[Any], ...] = tuple(decider.events for decider in deciders)
+        self.bus = CommandBus(middleware)
+        self._executor = Executor(store, clock)
+        self._register(deciders, handlers)
+
+    async def dispatch(self, command: object, envelope: Envelope) -> Outcome:
+        """Raises: NoHandler: nothing handles it; what its handler or decider raises."""
+        return await self.bus.dispatch(command, envelope)
+
+    def _register(self, deciders: Sequence[AnyDecider], handlers: Sequence[CommandHandler]) -> None:
+        for handler in handlers:
+            self.bus.register(handler.command, partial(run_handler, self._executor, handler))
+        goes_first = {handler.command for handler in handlers}
+        decided: set[type] = set()
+        for decider in deciders:
+            for command in decider.commands:
+                if command in decided:
+                    raise ConfigurationError(f"two deciders for {command.__qualname__}")
+                decided.add(command)
+                if command not in goes_first:
+                    self.bus.register(command, self._decided_by(decider))
+
+    def _decided_by(self, decider: AnyDecider) -> Handle:
+        return partial(self._executor.execute, decider)
+
+
+def _check_categories(deciders: Sequence[AnyDecider]) -> None:
+    seen: set[str] = set()
+    for decider in deciders:
+        category = decider.events.category
+        if category in seen:
+            raise ConfigurationError(
+                f"two deciders for category {category!r}: one category is decided by one decider"
+            )
+        seen.add(category)
