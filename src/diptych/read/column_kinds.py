@@ -93,16 +93,16 @@ def _fixed_decimal(places: int) -> Kind:
     if not 0 <= places <= _MAX_PLACES:
         raise ConfigurationError(f"Places({places}): write 0 to {_MAX_PLACES} places")
     scale, step = Decimal(10**places), Decimal((0, (1,), -places))
-    largest = _EXACT.multiply(MAX_INTEGER, step)
+    multiply, whole = _EXACT.multiply, _EXACT.to_integral_exact
+    largest = multiply(MAX_INTEGER, step)
     problem = f"must be a number of at most {places} places between -{largest} and {largest}"
 
     def scaled(value: Decimal) -> int:
         try:
-            product = _EXACT.multiply(value, scale)
-            number = int(product)
+            number = int(whole(multiply(value, scale)))
         except (ArithmeticError, ValueError):
             raise Unfit(problem) from None
-        if number != product or not -MAX_INTEGER <= number <= MAX_INTEGER:
+        if not -MAX_INTEGER <= number <= MAX_INTEGER:
             raise Unfit(problem)
         return number
 
@@ -110,7 +110,7 @@ def _fixed_decimal(places: int) -> Kind:
         scaled(value)
         return value
 
-    sqlite = Stored(sa.BigInteger(), scaled, lambda value: _EXACT.multiply(value, step))
+    sqlite = Stored(sa.BigInteger(), scaled, lambda value: multiply(value, step))
     postgresql = Stored(sa.Numeric(20, places), checked)
     return Kind(Decimal, like(Decimal, Decimal), sqlite, postgresql, scaled=True)
 

@@ -130,7 +130,7 @@ class RowLayout(Generic[Row]):
                     (value if write is None else write(value))
                     if value.__class__ is python
                     else long_way(value)
-                    for value, (python, write, long_way) in zip(values, writers, strict=True)
+                    for value, (python, write, long_way) in zip(values, writers, strict=False)
                 ]
             )
         except Unfit:
