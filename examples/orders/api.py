@@ -1,7 +1,7 @@
 """The HTTP API of the order service: each route reads a request into a command or a query."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 from uuid import UUID
@@ -97,8 +97,9 @@ class OrderPage:
     next_cursor: str | None
 
 
-def create_api(app: Application) -> FastAPI:
-    edge = Edge(app, problems=Problems({OrderNotFound: 404, CustomerNotFound: 404}))
+def create_api(app: Application, *, wait: timedelta = timedelta(seconds=2)) -> FastAPI:
+    """The service's routes; `wait` is how long a read may wait for the write that it is to see."""
+    edge = Edge(app, problems=Problems({OrderNotFound: 404, CustomerNotFound: 404}), wait=wait)
     document = Document()
     api = FastAPI(
         title="Orders",

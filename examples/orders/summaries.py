@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Annotated, assert_never
 from uuid import UUID
 
+from msgspec import Meta
+
 from diptych import Page, Places, Query, RecordedEvent, Rows, View
 from examples.orders.order import (
     OrderCancelled,
@@ -104,6 +106,11 @@ class SortOrder(Enum):
     DESCENDING = "desc"
 
 
+PageNumber = Annotated[int, Meta(ge=1)]
+PageSize = Annotated[int, Meta(ge=1, le=500)]
+SearchText = Annotated[str, Meta(max_length=200)]
+
+
 @dataclass(frozen=True, slots=True)
 class GetOrder(Query[OrderSummary | None]):
     order_id: UUID
@@ -115,22 +122,22 @@ class GetCustomerOrders(Query[Page[OrderSummary]]):
 
     customer_id: UUID
     status: Status | None = None
-    page: int = 1
-    page_size: int = 50
+    page: PageNumber = 1
+    page_size: PageSize = 50
     cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchOrders(Query[Page[OrderSummary]]):
-    """Orders whose customer or items contain all words of `q`; without it, all orders."""
+    """Orders whose customer or items have words that begin with each word of `q`, or all."""
 
-    q: str | None = None
+    q: SearchText | None = None
     status: Status | None = None
     customer_id: UUID | None = None
     sort_by: SortBy = SortBy.CREATED_AT
     sort_order: SortOrder = SortOrder.DESCENDING
-    page: int = 1
-    page_size: int = 50
+    page: PageNumber = 1
+    page_size: PageSize = 50
     cursor: str | None = None
 
 

@@ -145,7 +145,7 @@ async def test_a_wrong_value_is_refused_and_its_field_named(
         ({**JSON, "Host": "a b"}, 400, "host"),
         ({**JSON, "Host": "localhost/admin"}, 400, "host"),
         ({**JSON, "X": "y" * 65_536}, 431, "headers"),
-        ({**JSON, **{f"X{number}": "1" for number in range(10_000)}}, 431, "headers"),
+        ({**JSON, **{f"X{number}": "1" for number in range(1_000)}}, 431, "headers"),
         ({**JSON, "Idempotency-Key": "k" * 10_240}, 422, "Idempotency-Key"),
         ({**JSON, "Idempotency-Key": ""}, 422, "Idempotency-Key"),
         ({**JSON, "Idempotency-Key": "a b"}, 422, "Idempotency-Key"),
@@ -328,7 +328,7 @@ async def test_a_path_that_leads_nowhere_is_not_found(client: httpx.AsyncClient,
 
 
 async def test_a_url_over_eight_kilobytes_is_refused(service: Service) -> None:
-    await refused(service, await service.client.get("/orders/" + "x" * 65_536), 414)
+    await refused(service, await service.client.get("/orders/" + "x" * 60_000), 414)
 
 
 async def test_an_id_in_the_body_may_not_contradict_the_path(service: Service) -> None:

@@ -1,12 +1,15 @@
 """Tokens, staleness, entity tags and idempotency keys, over HTTP on SQLite."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 
 from diptych import Token
+from examples.orders.api import create_api
 from tests.acceptance.conftest import ADA, TEA, Service, new_order, problem_of, unknown_id
 
 
@@ -76,23 +79,35 @@ async def test_a_repeated_command_does_not_take_its_client_back(service: Service
     assert again.headers["diptych-token"] == late
 
 
-async def test_a_token_of_the_future_gets_a_stale_answer_that_says_so(service: Service) -> None:
+@pytest.fixture
+async def impatient(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the same service, where a read waits for 0.1 s."""
+    transport = httpx.ASGITransport(create_api(service.app, wait=timedelta(seconds=0.1)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+async def test_a_token_of_the_future_gets_a_stale_answer_that_says_so(
+    service: Service, impatient: httpx.AsyncClient
+) -> None:
     await service.create()
     future = Token(service.app.log.id, 1_000)
     headers = {"Diptych-Token": str(future)}
-    answer = await service.client.get("/orders/search", headers=headers)
+    answer = await impatient.get("/orders/search", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["diptych-stale"] == "true"
     assert Token.parse(answer.headers["diptych-token"]).position == 1_000
-    missing = await service.client.get(f"/orders/{unknown_id()}", headers=headers)
+    missing = await impatient.get(f"/orders/{unknown_id()}", headers=headers)
     assert (missing.status_code, problem_of(missing)) == (503, "consistency-timeout")
     assert missing.headers["retry-after"]
 
 
-async def test_a_token_that_a_client_made_up_holds_up_nobody_else(service: Service) -> None:
+async def test_a_token_that_a_client_made_up_holds_up_nobody_else(
+    service: Service, impatient: httpx.AsyncClient
+) -> None:
     headers = {"Diptych-Token": str(Token(service.app.log.id, 1_000))}
-    await service.client.get("/orders/search", headers=headers)
-    answer = await service.client.get("/orders/search")
+    await impatient.get("/orders/search", headers=headers)
+    answer = await impatient.get("/orders/search")
     assert "diptych-stale" not in answer.headers
 
 

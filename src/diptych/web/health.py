@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
 from diptych.app import Application
+from diptych.read.readiness import Readiness
+from diptych.web.edge import json_response
+from diptych.web.problems import Problem
 
 
 def lifespan(app: Application) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -17,3 +21,42 @@ def lifespan(app: Application) -> Callable[[FastAPI], AbstractAsyncContextManage
             yield
 
     return run
+
+
+def add_health_routes(api: FastAPI, app: Application) -> None:
+    """`GET /livez`: the process answers. `GET /readyz`: 200 if it should get requests, else 503."""
+
+    @api.get("/livez", include_in_schema=False)
+    async def livez() -> Response:
+        return json_response({"alive": True})
+
+    @api.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        found = await app.ready()
+        views = _views(found)
+        if found.ready:
+            return json_response({"ready": True, "head": found.head, "views": views})
+        waiting = [
+            f"{view['name']} is {view['state']}" for view in views if view["state"] != "live"
+        ]
+        return Problem(
+            status=503,
+            code="not-ready",
+            detail=f"Not ready: {', '.join(waiting)}.",
+            more={"head": found.head, "views": views},
+            headers={"Retry-After": "1"},
+        ).response()
+
+
+def _views(found: Readiness) -> list[dict[str, object]]:
+    """How each view stands. An `error` is in the log; it is not for everybody who can ask."""
+    return [
+        {
+            "name": view.name,
+            "state": view.state.value,
+            "position": view.position,
+            "lag_seconds": round(view.lag.total_seconds(), 3),
+            "seconds_left": view.time_left and round(view.time_left.total_seconds(), 1),
+        }
+        for view in found.views
+    ]
