@@ -27,10 +27,15 @@ SCHEMA_VERSION: Final = 1
 PATIENCE: Final = 5.0
 """Seconds to wait for another process that holds the lock."""
 
+CAN_MEASURE_WAL: Final = sqlite.sqlite_version_info >= (3, 51, 0)
+"""Whether `wal_checkpoint(NOOP)` tells how much there is to copy."""
+CHECKPOINT_PAGES: Final = 10_000
+"""Pages in the `-wal` file that make a checkpoint worth while: 40 MB."""
+
 _APPENDING: Final = (
     "PRAGMA fullfsync = ON",  # macOS: fsync alone leaves data in the drive's cache
-    "PRAGMA wal_autocheckpoint = 10000",  # pages; measured best, benchmarks/
-    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA wal_autocheckpoint = {2 * CHECKPOINT_PAGES if CAN_MEASURE_WAL else CHECKPOINT_PAGES}",
+    f"PRAGMA journal_size_limit = {8192 * CHECKPOINT_PAGES}",
     "PRAGMA cache_size = -32000",
     "PRAGMA trusted_schema = OFF",
 )
@@ -86,10 +91,12 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._paths = (str(path), f"{path}-wal")
         self._opened = self._found()
+        self.broken = False
 
     def check(self) -> None:
         """Raises: StorageCorrupt: a file was deleted or replaced since it was opened."""
-        if self._found() != self._opened:
+        if self.broken or self._found() != self._opened:
+            self.broken = True
             raise StorageCorrupt(
                 f"{self._paths[0]}: the file or its -wal file was deleted or replaced while it was"
                 " open; stop every process that uses it, find out which program did it, restart"

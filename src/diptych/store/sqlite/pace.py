@@ -1,16 +1,25 @@
 """Where blocking work runs: on the event loop while it is quick, in a thread after it was slow."""
 
 import time
+from typing import Final
+
+_SLOW: Final = 0.002
+"""Seconds, on average, that the event loop may be kept waiting."""
+_MEMORY: Final = 8
+"""Pieces of work that the average remembers: one that was slow alone changes nothing."""
+_SHARE: Final = 100
+_LONGEST_REST: Final = 60.0
 
 
 class Pace:
-    """Remembers whether work on the event loop took too long lately.
+    """Remembers how long work on the event loop took lately.
 
-    After a piece of work of `slow` seconds or more the loop is spared for `rest` seconds.
+    When it is slow on average the loop is spared for a hundred times what the last piece took, at
+    most a minute, and then tried again: slow storage blocks the loop for a hundredth of the time.
     """
 
-    def __init__(self, *, slow: float = 0.005, rest: float = 1.0) -> None:
-        self._slow, self._rest = slow, rest
+    def __init__(self) -> None:
+        self._average = 0.0
         self._spared_until = 0.0
 
     @property
@@ -18,5 +27,8 @@ class Pace:
         return time.monotonic() >= self._spared_until
 
     def took(self, seconds: float) -> None:
-        if seconds >= self._slow:
-            self._spared_until = time.monotonic() + self._rest
+        """Note a piece of work that was done on the event loop."""
+        self._average += (seconds - self._average) / _MEMORY
+        if self._average >= _SLOW:
+            self._spared_until = time.monotonic() + min(_SHARE * seconds, _LONGEST_REST)
+            self._average = 0.0

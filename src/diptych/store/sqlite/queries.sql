@@ -18,18 +18,26 @@ FROM json_each(:streams) AS wanted
 -- name: insert_event
 INSERT INTO events (position, tenant, stream, version, event_id, type, data, metadata,
     recorded_at, occurred_at, tags, category)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?)
 
 -- name: insert_tag
 INSERT INTO event_tags (tag, position) VALUES (?, ?)
 
 -- name: insert_command
 INSERT INTO commands (tenant, principal, command_id, hash, position, events, streams)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''))
 
 -- name: find_command
 SELECT hash, position, events, streams FROM commands
 WHERE tenant = ? AND principal = ? AND command_id = ?
+
+-- name: known_commands
+-- Which of a list of commands are there, by their places in it. JSON cannot carry the ids, so they
+-- stand in one blob, 16 bytes each.
+SELECT wanted.key FROM json_each(:scopes) AS wanted CROSS JOIN commands
+    ON tenant = json_extract(wanted.value, '$[0]')
+    AND principal = json_extract(wanted.value, '$[1]')
+    AND command_id = substr(:ids, 1 + 16 * wanted.key, 16)
 
 -- name: streams_between
 -- What one append wrote: its events stand together.

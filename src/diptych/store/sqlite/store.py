@@ -9,7 +9,6 @@ One connection appends, others read. `GroupCommit` hands over a batch; `Committe
 import asyncio
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ from typing import Final, Literal, Self
 from uuid import UUID
 
 from diptych.clock import Clock, SystemClock
-from diptych.errors import ConfigurationError, InvalidInput, StorageBusy, StoreClosed
+from diptych.errors import ConfigurationError, InvalidInput, StoreClosed
 from diptych.sqlite_library import sqlite
 from diptych.store.batching import Answers, Batcher
 from diptych.store.contract import (
@@ -34,15 +33,13 @@ from diptych.store.contract import (
 )
 from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
+from diptych.store.sqlite.appender import Appender
 from diptych.store.sqlite.committing import Committer
-from diptych.store.sqlite.file import PATIENCE, Synchronous, open_to_append
-from diptych.store.sqlite.pace import Pace
+from diptych.store.sqlite.file import Synchronous, open_to_append
 from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import Filter
 from diptych.store.subscription import LogSignal
 
-_EVENTS_HERE: Final = 512
-_BYTES_HERE: Final = 500_000
 _SURVIVES: Final[dict[str, str]] = {
     "FULL": "an acknowledged append survives a killed process and a power cut",
     "NORMAL": "a killed process loses no acknowledged append; a power cut may take the last",
@@ -155,8 +152,35 @@ class SqliteEventStore:
         return self._opened
 
 
+class _OpenLog:
+    """A log that is open, for one event loop."""
+
+    def __init__(self, files: "_Files") -> None:
+        self.log_id, self.readers = files.log_id, files.readers
+        self.signal = LogSignal(poll=self._head)
+        self._appender = Appender(files.committer, self.signal)
+        self.group = GroupCommit(self._appender.commit)
+        self.loads = Batcher(self._load, max_items=64, failed=_failed)
+
+    async def close(self) -> None:
+        await self.group.close()
+        await self.loads.close()
+        await self.signal.close()
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self.readers.close()
+        self._appender.close()
+
+    def _load(self, loads: Sequence[Load]) -> Answers[Loaded]:
+        return self.readers.now_or_later(lambda reader, budget: reader.loads(loads, budget))
+
+    async def _head(self) -> int:
+        return await self.readers.run(lambda reader, _: reader.moved())
+
+
 class _Files:
-    """The connections. Opening and closing them blocks."""
+    """The connections. Opening them blocks."""
 
     def __init__(self, path: Path, clock: Clock, synchronous: Synchronous) -> None:
         # SQLite follows links, so `-wal` stands beside the file that a link points to.
@@ -168,62 +192,6 @@ class _Files:
         except BaseException:
             db.close()
             raise
-
-    def close(self) -> None:
-        self.readers.close()
-        self.committer.close()
-
-
-class _OpenLog:
-    """A log that is open, in one event loop."""
-
-    def __init__(self, files: _Files) -> None:
-        self.log_id, self.readers = files.log_id, files.readers
-        self._files, self._committer = files, files.committer
-        self._pace = Pace()
-        self._writing = ThreadPoolExecutor(1, "diptych-log-append")
-        self.group = GroupCommit(self._commit)
-        self.loads = Batcher(self._load, max_items=64, failed=_failed)
-        self.signal = LogSignal(poll=self._head)
-
-    async def close(self) -> None:
-        await self.group.close()
-        await self.loads.close()
-        await self.signal.close()
-        await asyncio.to_thread(self._release)
-
-    def _release(self) -> None:
-        self._writing.shutdown(wait=True)
-        self._files.close()
-
-    def _commit(self, batch: Sequence[Append]) -> Answers[Appended]:
-        if self._pace.quick and _is_small(batch):
-            try:
-                answers = self._committer.commit(batch, patience=0)
-            except StorageBusy:
-                pass  # another process appends: wait for it in the thread
-            else:
-                self._pace.took(self._committer.last_took)
-                self.signal.announce(self._committer.head)
-                return answers
-        return self._commit_in_thread(batch)
-
-    async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
-        commit = partial(self._committer.commit, batch, patience=PATIENCE)
-        answers = await asyncio.get_running_loop().run_in_executor(self._writing, commit)
-        self.signal.announce(self._committer.head)
-        return answers
-
-    def _load(self, loads: Sequence[Load]) -> Answers[Loaded]:
-        return self.readers.now_or_later(lambda reader, budget: reader.loads(loads, budget))
-
-    async def _head(self) -> int:
-        return await self.readers.run(lambda reader, _: reader.moved())
-
-
-def _is_small(batch: Sequence[Append]) -> bool:
-    events = [event for append in batch for write in append.writes for event in write.events]
-    return len(events) <= _EVENTS_HERE and sum(len(event.data) for event in events) <= _BYTES_HERE
 
 
 def _failed(error: BaseException) -> Exception:

@@ -1,0 +1,71 @@
+"""Committing on the event loop while commits are quick, and in a thread when they are not."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from diptych.errors import StorageBusy
+from diptych.store.batching import Answers
+from diptych.store.contract import Append, Appended
+from diptych.store.sqlite.committing import Committer
+from diptych.store.sqlite.file import PATIENCE
+from diptych.store.sqlite.pace import Pace
+from diptych.store.subscription import LogSignal
+
+_EVENTS_HERE: Final = 1_000
+_BYTES_HERE: Final = 1_000_000
+
+
+class Appender:
+    """The write path behind `GroupCommit`: one batch at a time, and checkpoints between them.
+
+    The thread serves one call after the other, so whatever must wait for the connection waits
+    there, and never on the event loop.
+    """
+
+    def __init__(self, committer: Committer, signal: LogSignal) -> None:
+        self._committer, self._signal = committer, signal
+        self._pace = Pace()
+        self._thread = ThreadPoolExecutor(1, "diptych-log-append")
+        self._checkpointing = False
+
+    def commit(self, batch: Sequence[Append]) -> Answers[Appended]:
+        if self._pace.quick and not self._checkpointing and _is_small(batch):
+            try:
+                answers = self._committer.commit(batch, patience=0)
+            except StorageBusy:
+                pass  # another process appends: wait for it in the thread
+            else:
+                self._pace.took(self._committer.last_took)
+                self._committed()
+                return answers
+        return self._commit_in_thread(batch)
+
+    def close(self) -> None:
+        """Wait for what is being done, then close the connection. Blocks."""
+        self._thread.shutdown(wait=True)
+        self._committer.close()
+
+    async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
+        commit = partial(self._committer.commit, batch, patience=PATIENCE)
+        answers = await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+        self._committed()
+        return answers
+
+    def _committed(self) -> None:
+        self._signal.announce(self._committer.head)
+        if not self._checkpointing and self._committer.checkpoint_due():
+            self._checkpointing = True
+            loop = asyncio.get_running_loop()
+            done = loop.run_in_executor(self._thread, self._committer.checkpoint)
+            done.add_done_callback(self._checkpointed)
+
+    def _checkpointed(self, _: "asyncio.Future[None]") -> None:
+        self._checkpointing = False
+
+
+def _is_small(batch: Sequence[Append]) -> bool:
+    events = [event for append in batch for write in append.writes for event in write.events]
+    return len(events) <= _EVENTS_HERE and sum(len(event.data) for event in events) <= _BYTES_HERE
