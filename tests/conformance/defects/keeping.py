@@ -27,7 +27,7 @@ LIMITS = frozenset(
         "test_a_version_out_of_range_is_refused",
         "test_a_condition_out_of_range_is_refused",
         "test_a_command_of_another_tenant_than_its_append_is_refused",
-        "test_data_that_are_not_text_are_refused",
+        "test_bytes_that_are_not_text_are_refused",
         "test_a_time_without_a_zone_is_refused",
     }
 )

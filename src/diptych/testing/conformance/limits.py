@@ -85,7 +85,8 @@ class LimitConformance(Suite):
     ) -> None:
         await _invalid(store, add(to("order-1"), record=command(tenant="south"), tenant="north"))
 
-    async def test_data_that_are_not_text_are_refused(self, store: EventStore) -> None:
+    async def test_bytes_that_are_not_text_are_refused(self, store: EventStore) -> None:
+        await _invalid(store, add(to("order-1"), metadata=b'{"actor":"\xff"}'))
         await _invalid(store, add(to("order-1"), to("order-2", happened(data=b'{"a":"\xff"}'))))
 
     async def test_a_time_without_a_zone_is_refused(self, store: EventStore) -> None:

@@ -136,6 +136,15 @@ class ReadConformance(Suite):
         log = await _mixed(store)
         assert await log_of(store, after=Point(log[9].position)) == log[10:]
 
+    async def test_a_page_after_a_place_that_the_log_has_not_reached_is_empty(
+        self, store: EventStore
+    ) -> None:
+        log = await _mixed(store)
+        page = await store.read(after=Point(log[-1].position + 5))
+        assert list(page.events) == []
+        assert page.scanned.position == log[-1].position + 5
+        assert page.head == log[-1].position
+
     async def test_a_point_with_another_event_is_refused(self, store: EventStore) -> None:
         for event in (await _mixed(store))[::13]:
             with pytest.raises(HistoryDiverged) as refusal:
