@@ -1,6 +1,6 @@
 """The lifespan of an application inside FastAPI, and what a load balancer asks it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ def lifespan(app: Application) -> Callable[[FastAPI], AbstractAsyncContextManage
     """Opens `app` when the server starts, and closes it when it stops: `FastAPI(lifespan=...)`."""
 
     @asynccontextmanager
-    async def run(_: FastAPI) -> AsyncIterator[None]:
+    async def run(_: FastAPI) -> AsyncGenerator[None]:
         async with app:
             yield
 

@@ -141,7 +141,8 @@ class Document:
             status: {"description": "Done", "headers": headers, "content": content}
         }
         reference = {"schema": {"$ref": _TEMPLATE.format(name="Problem")}}
-        for code in (*problems, 422, "default"):
+        codes: tuple[int | str, ...] = (*problems, 422, "default")
+        for code in codes:
             responses[code] = {"description": "A problem", "content": {MEDIA_TYPE: reference}}
         return RouteOptions(response_class=Response, responses=responses, openapi_extra=extra)
 
