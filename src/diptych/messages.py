@@ -39,17 +39,7 @@ class Metadata:
     actor: str = ""
 
     def to_json(self) -> bytes:
-        """Written by hand: it is made for each command, and `json.dumps` takes twice the time."""
-        fields: list[str] = []
-        if self.command_id:
-            fields.append(f'"command_id":"{self.command_id}"')
-        if self.correlation_id and self.correlation_id != self.command_id:
-            fields.append(f'"correlation_id":"{self.correlation_id}"')
-        if self.causation_id:
-            fields.append(f'"causation_id":"{self.causation_id}"')
-        if self.actor:
-            fields.append(f'"actor":{json.dumps(self.actor, ensure_ascii=False)}')
-        return f"{{{','.join(fields)}}}".encode()
+        return metadata_json(self.command_id, self.correlation_id, self.causation_id, self.actor)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Metadata":
@@ -61,6 +51,22 @@ class Metadata:
         ids = (found.get(name) for name in ("command_id", "correlation_id", "causation_id"))
         command, correlation, causation = (UUID(value) if value else None for value in ids)
         return cls(command, correlation or command, causation, found.get("actor", ""))
+
+
+def metadata_json(
+    command_id: UUID | None, correlation_id: UUID | None, causation_id: UUID | None, actor: str
+) -> bytes:
+    """Written by hand: it is made for each command, and `json.dumps` takes twice the time."""
+    fields: list[str] = []
+    if command_id is not None:
+        fields.append(f'"command_id":"{command_id}"')
+    if correlation_id is not None and correlation_id is not command_id:
+        fields.append(f'"correlation_id":"{correlation_id}"')
+    if causation_id is not None:
+        fields.append(f'"causation_id":"{causation_id}"')
+    if actor:
+        fields.append(f'"actor":{json.dumps(actor, ensure_ascii=False)}')
+    return f"{{{','.join(fields)}}}".encode()
 
 
 class RecordedEvent(NamedTuple):
@@ -112,4 +118,5 @@ class Envelope:
     expected_version: int | None = None
 
     def metadata(self) -> Metadata:
+        """What is recorded of it with each event."""
         return Metadata(self.command_id, self.correlation_id, self.causation_id, self.actor)

@@ -63,9 +63,10 @@ class Batcher(Generic[Item, Result]):
         self._running: Sequence[_Waiting[Item, Result]] = ()
         self._drain_task: asyncio.Task[None] | None = None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def submit(self, item: Item) -> Result:
-        """Wait for the result of `item`.
+    def submit(self, item: Item) -> "asyncio.Future[Result]":
+        """Queue `item`; await what comes back for its result.
 
         Raises:
             Overloaded: `max_waiting` items are waiting already; this one was not queued.
@@ -75,11 +76,13 @@ class Batcher(Generic[Item, Result]):
             raise StoreClosed("closed: nothing more is accepted")
         if len(self._queue) >= self._max_waiting:
             raise Overloaded(waiting=len(self._queue), limit=self._max_waiting)
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = self._loop.create_future()
         self._queue.append(_Waiting(item, self._weigh(item), answer))
         if self._drain_task is None:
             self._start()
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Refuse new items and wait until those that were accepted are answered."""

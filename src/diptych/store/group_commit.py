@@ -63,10 +63,13 @@ class GroupCommit:
             failed=lambda _: OutcomeUnknown(),
         )
 
-    async def append(self, append: Append) -> Appended:
-        """Commit `append` with whatever else is waiting; raises as `EventStore.append` says."""
+    def append(self, append: Append) -> Awaitable[Appended]:
+        """Commit `append` with whatever else is waiting; await what comes back.
+
+        Raises: what `validate` and `Batcher.submit` say, at once; the rest when it is awaited.
+        """
         validate(append)
-        return await self._batcher.submit(append)
+        return self._batcher.submit(append)
 
     async def close(self) -> None:
         """Refuse new appends; return when those that were accepted are answered."""
@@ -111,4 +114,8 @@ def _unknown(append: Append, error: Exception) -> OutcomeUnknown:
 
 
 def _weigh(append: Append) -> int:
-    return sum(len(event.data) for write in append.writes for event in write.events)
+    weight = 0
+    for write in append.writes:
+        for event in write.events:
+            weight += len(event.data)
+    return weight

@@ -113,9 +113,9 @@ class Decider(Generic[C, S, E]):
         check_name(name, text)
         return self.stream(text)
 
-    def fold(self, events: Iterable[E], state: S | None = None) -> S:
-        """The state after `events`, beginning with `state` or the initial one."""
-        folded = self.initial() if state is None else state
+    def fold(self, events: Iterable[E], *state: S) -> S:
+        """The state after `events`, beginning with the `state` that is given or the initial one."""
+        folded = state[0] if state else self.initial()
         for event in events:
             folded = self.evolve(folded, event)
         return folded

@@ -25,9 +25,9 @@ they are bounded by `attempts`.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from diptych.clock import Clock
 from diptych.errors import (
@@ -38,7 +38,7 @@ from diptych.errors import (
     Rejected,
 )
 from diptych.failpoints import failpoint
-from diptych.messages import Envelope
+from diptych.messages import Envelope, metadata_json
 from diptych.shapes import json_codec
 from diptych.store.contract import (
     START,
@@ -64,8 +64,7 @@ E = TypeVar("E")
 _HASH_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[S]):
+class Known(NamedTuple, Generic[S]):
     """A stream's state, its version, and the point of its last event."""
 
     state: S
@@ -96,7 +95,8 @@ class Executor:
             OutcomeUnknown, Overloaded, StoreError: as `EventStore.append` says.
         """
         run = _Run(self, decider, command, envelope)
-        await self.turns.take(run.key)
+        if not self.turns.begin(run.key):
+            await self.turns.wait(run.key)
         try:
             return await run.outcome()
         finally:
@@ -104,20 +104,25 @@ class Executor:
 
     def recall(self, key: tuple[str, str]) -> Known[Any] | None:
         """The state that was kept for a tenant's stream, perhaps stale."""
-        if (known := self._cache.get(key)) is not None:
+        known = self._cache.get(key)
+        if known is not None:
             self._cache.move_to_end(key)
         return known
 
     def remember(self, key: tuple[str, str], known: Known[Any]) -> None:
         """Keep a state that the log holds; what is not committed must never come here."""
         self._cache[key] = known
-        self._cache.move_to_end(key)
         if len(self._cache) > self._size:
             self._cache.popitem(last=False)
 
 
 class _Run(Generic[C, S, E]):
     """One command on one stream, from load to outcome."""
+
+    __slots__ = (
+        "_command", "_decider", "_envelope", "_executor", "_first", "_fresh", "_known", "_record",
+        "_store", "_stream", "key",
+    )  # fmt: skip
 
     def __init__(
         self, executor: Executor, decider: Decider[C, S, E], command: C, envelope: Envelope
@@ -127,18 +132,19 @@ class _Run(Generic[C, S, E]):
         self._stream = decider.stream_of(command)
         self.key = (envelope.tenant, self._stream)
         self._record = record_of(command, envelope)
-        self._known: Known[S] = Known(decider.initial(), 0, START)
+        self._known: Known[S]
         self._fresh = False
         self._first: Outcome | None = None
 
     async def outcome(self) -> Outcome:
-        kept = self._executor.recall(self.key)
-        self._known = kept or self._known
-        begins = type(self._command) in self._executor.begins_streams
-        if self._envelope.supplied or (kept is None and not begins):
+        executor, kept = self._executor, self._executor.recall(self.key)
+        self._known = kept or Known(self._decider.initial(), 0, START)
+        begins = kept is not None or type(self._command) in executor.begins_streams
+        if not begins or self._envelope.supplied:
             await self._catch_up()
-        for _ in range(self._executor.attempts):
-            if (outcome := self._first or await self._attempt()) is not None:
+        for _ in range(executor.attempts):
+            outcome = self._first or await self._attempt()
+            if outcome is not None:
                 return outcome
         version = self._known.version
         raise ConcurrencyError(self._stream, expected=version, actual=version)
@@ -232,8 +238,10 @@ class _Run(Generic[C, S, E]):
 
 
 def appending(writes: tuple[Write, ...], record: CommandRecord, envelope: Envelope) -> Append:
-    metadata = envelope.metadata().to_json()
-    return Append(writes, command=record, tenant=envelope.tenant, metadata=metadata)
+    metadata = metadata_json(
+        envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.actor
+    )
+    return Append(writes, None, record, envelope.tenant, metadata)
 
 
 async def commit(store: EventStore, append: Append) -> Appended:
@@ -256,7 +264,7 @@ def record_of(command: object, envelope: Envelope) -> CommandRecord:
     if not envelope.supplied:
         return CommandRecord(key)
     kind = type(command)
-    content = kind.__qualname__.encode() + b"\0" + json_codec(kind).encode(command)
+    content = kind.__qualname__.encode() + b"\0" + json_codec(kind).canonical(command)
     return CommandRecord(key, blake2b(content, digest_size=_HASH_BYTES).digest())
 
 

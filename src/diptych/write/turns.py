@@ -9,21 +9,32 @@ class Turns:
     """Locks by name that exist only while somebody holds or awaits them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]] | None] = {}
 
     @property
     def busy(self) -> bool:
         """Whether anybody holds a turn."""
         return bool(self._waiting)
 
+    def begin(self, key: Hashable) -> bool:
+        """Take the turn if nobody has it; otherwise `wait` for it."""
+        if key in self._waiting:
+            return False
+        self._waiting[key] = None
+        return True
+
     async def take(self, key: Hashable) -> None:
         """Wait for the turn; give it back with `release`, whatever happens."""
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            self._waiting[key] = deque()
-            return
+        if not self.begin(key):
+            await self.wait(key)
+
+    async def wait(self, key: Hashable) -> None:
+        """Queue for a turn that somebody has."""
+        queue = self._waiting[key]
+        if queue is None:
+            queue = self._waiting[key] = deque()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
+        queue.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -32,9 +43,9 @@ class Turns:
             raise
 
     def release(self, key: Hashable) -> None:
-        waiting = self._waiting[key]
-        while waiting:
-            turn = waiting.popleft()
+        queue = self._waiting[key]
+        while queue:
+            turn = queue.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return

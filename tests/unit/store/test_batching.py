@@ -39,9 +39,9 @@ async def test_a_lone_item_goes_at_once() -> None:
 async def test_what_arrives_during_a_call_goes_together_into_the_next() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder)
-    first = asyncio.create_task(batcher.submit(0))
+    first = asyncio.ensure_future(batcher.submit(0))
     await started(recorder)
-    rest = [asyncio.create_task(batcher.submit(n)) for n in range(1, 6)]
+    rest = [asyncio.ensure_future(batcher.submit(n)) for n in range(1, 6)]
     await asyncio.sleep(0)
     recorder.gate.set()
     assert await asyncio.gather(first, *rest) == [0, 1, 2, 3, 4, 5]
@@ -109,7 +109,7 @@ async def test_a_wrong_number_of_answers_is_a_failure_of_all() -> None:
 async def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder)
-    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    tasks = [asyncio.ensure_future(batcher.submit(n)) for n in range(3)]
     await started(recorder)
     tasks[1].cancel()
     await asyncio.sleep(0)
@@ -123,9 +123,9 @@ async def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
 async def test_who_gave_up_before_the_batch_was_taken_is_left_out() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder)
-    first = asyncio.create_task(batcher.submit(0))
+    first = asyncio.ensure_future(batcher.submit(0))
     await started(recorder)
-    waiting = [asyncio.create_task(batcher.submit(n)) for n in (1, 2, 3)]
+    waiting = [asyncio.ensure_future(batcher.submit(n)) for n in (1, 2, 3)]
     await asyncio.sleep(0)
     waiting[1].cancel()
     await asyncio.sleep(0)
@@ -138,12 +138,12 @@ async def test_a_cancelled_drain_ends_its_call_and_answers_everyone() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder)
     others = asyncio.all_tasks()
-    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    tasks = [asyncio.ensure_future(batcher.submit(n)) for n in range(3)]
     await started(recorder)
     for task in asyncio.all_tasks() - others - set(tasks):
         if "drain" in repr(task.get_coro()):
             task.cancel()
-    late = asyncio.create_task(batcher.submit(9))
+    late = asyncio.ensure_future(batcher.submit(9))
     await asyncio.sleep(0)
     recorder.gate.set()
     async with asyncio.timeout(2):
@@ -155,7 +155,6 @@ async def test_a_drain_that_is_cancelled_before_its_first_step_leaves_nobody_han
     batcher = Batcher(recorder)
     before = asyncio.all_tasks()
     waiter = asyncio.ensure_future(batcher.submit(5))
-    await asyncio.sleep(0)
     for task in asyncio.all_tasks() - before - {waiter}:
         task.cancel()
     async with asyncio.timeout(2):
@@ -165,9 +164,9 @@ async def test_a_drain_that_is_cancelled_before_its_first_step_leaves_nobody_han
 async def test_more_than_may_wait_are_refused_and_nothing_else_suffers() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder, max_waiting=2)
-    tasks = [asyncio.create_task(batcher.submit(0))]
+    tasks = [asyncio.ensure_future(batcher.submit(0))]
     await started(recorder)
-    tasks += [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    tasks += [asyncio.ensure_future(batcher.submit(n)) for n in (1, 2)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded) as refused:
         await batcher.submit(3)
@@ -179,7 +178,7 @@ async def test_more_than_may_wait_are_refused_and_nothing_else_suffers() -> None
 async def test_close_answers_what_was_accepted_and_refuses_the_rest() -> None:
     recorder = Recorder(open_gate=False)
     batcher = Batcher(recorder)
-    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    tasks = [asyncio.ensure_future(batcher.submit(n)) for n in range(3)]
     await started(recorder)
     closing = asyncio.create_task(batcher.close())
     await asyncio.sleep(0)
@@ -198,7 +197,7 @@ async def test_a_storm_of_cancellations_loses_no_answer() -> None:
         return list(items)
 
     batcher: Batcher[int, int] = Batcher(run, max_items=7)
-    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(500)]
+    tasks = [asyncio.ensure_future(batcher.submit(n)) for n in range(500)]
     for turn in range(60):
         await asyncio.sleep(0)
         tasks[(turn * 37) % 500].cancel()
