@@ -1,8 +1,8 @@
 """A view with the table of one revision: load the rows of a batch, fold, write what changed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,7 +12,7 @@ from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.database import Transaction
-from diptych.read.fold import Key, Rule
+from diptych.read.fold import Batch, Key, Rule
 from diptych.read.model import Decoded, Unapplied
 from diptych.read.search import normalised
 from diptych.read.table import ViewTable
@@ -20,19 +20,9 @@ from diptych.read.table import ViewTable
 Row = TypeVar("Row")
 
 _SLICE: Final = 500
-"""Steps that are folded before the event loop gets its turn: a few milliseconds."""
+"""Steps, or rows, that are worked on before the event loop gets its turn: some milliseconds."""
 
 DriverKey = tuple[object, ...]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The rows of one batch. `found` has those that were in the table, as they were."""
-
-    driver_keys: Mapping[Key, DriverKey]
-    found: Mapping[Key, Any]
-    rows: dict[Key, Any]
-    touched: dict[Key, RecordedEvent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,14 +44,17 @@ class BoundView(Generic[Row]):
         await tx.create(self.table)
 
     async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
-        keys, steps = self.rule.expand(decoded)
-        batch = await self._load(tx, keys, steps)
-        for start in range(0, len(steps), _SLICE):
-            if start:
-                await asyncio.sleep(0)
-            part = slice(start, start + _SLICE)
-            self.rule.fold(batch.rows, keys=keys[part], steps=steps[part], touched=batch.touched)
-        await self._write(tx, batch)
+        batch = self.rule.batch(decoded)
+        keys = self._driver_keys(batch)
+        await self._load(tx, batch, keys)
+        before = list(batch.rows)
+        for part in _slices(len(batch.steps)):
+            await _breathe(part)
+            self.rule.fold(batch, part)
+        changed = [slot for slot, last in enumerate(batch.last) if last is not None]
+        for part in _slices(len(changed)):
+            await _breathe(part)
+            await self._write(tx, batch, changed[part], keys=keys, before=before)
 
     def driver_key(self, tenant: str, key: object) -> DriverKey:
         """Raises InvalidInput: the key does not fit its columns."""
@@ -72,60 +65,76 @@ class BoundView(Generic[Row]):
             raise InvalidInput("key", f"must be a tuple of {', '.join(names)}")
         return (tenant, *map(value, names, key, [dialect] * len(names)))
 
-    async def _load(self, tx: Transaction, keys: Sequence[Key], steps: Sequence[Decoded]) -> _Batch:
-        driver_keys: dict[Key, DriverKey] = {}
-        for key, (recorded, _) in zip(keys, steps, strict=True):
-            if key not in driver_keys:
-                try:
-                    driver_keys[key] = self.driver_key(*key)
-                except InvalidInput as error:
-                    raise Unapplied(recorded.position) from error
-        loaded = await tx.load(self.table, list(driver_keys.values()))
-        found = dict(map(self._keyed, loaded))
-        return _Batch(driver_keys, found, dict(found))
+    def _driver_keys(self, batch: Batch) -> list[DriverKey]:
+        found: list[DriverKey] = []
+        for slot, key in enumerate(batch.keys):
+            try:
+                found.append(self.driver_key(*key))
+            except InvalidInput as error:
+                recorded, _ = batch.steps[batch.slots.index(slot)]
+                raise Unapplied(recorded.position) from error
+        return found
 
-    def _keyed(self, values: Sequence[Any]) -> tuple[Key, Row]:
-        row = self.layout.row(values[1:], self.dialect)
-        return (values[0], self.rule.row_key(row)), row
+    async def _load(self, tx: Transaction, batch: Batch, keys: Sequence[DriverKey]) -> None:
+        loaded = await tx.load(self.table, keys)
+        slot_of = {key: slot for slot, key in enumerate(batch.keys)}
+        for tenant, *values in loaded:
+            row = self.layout.row(values, self.dialect)
+            key: Key = (str(tenant), self.rule.row_key(row))
+            slot = slot_of[key]
+            batch.keys[slot] = key  # the row's own key object: comparing with it is free
+            batch.rows[slot] = row
 
-    async def _write(self, tx: Transaction, batch: _Batch) -> None:
-        keys = list(batch.touched)
-        for start in range(0, len(keys), _SLICE):
-            if start:
-                await asyncio.sleep(0)
-            await self._write_some(tx, batch, keys[start : start + _SLICE])
-
-    async def _write_some(self, tx: Transaction, batch: _Batch, keys: Sequence[Key]) -> None:
+    async def _write(
+        self,
+        tx: Transaction,
+        batch: Batch,
+        slots: Sequence[int],
+        *,
+        keys: Sequence[DriverKey],
+        before: Sequence[Row | None],
+    ) -> None:
         saved: list[tuple[object, ...]] = []
         removed: list[DriverKey] = []
-        for key in keys:
-            row = batch.rows[key]
-            if row is not None:
-                saved.append(self._values(key, row, batch))
-            elif key in batch.found:
-                removed.append(batch.driver_keys[key])
+        for slot in slots:
+            row, last = batch.rows[slot], batch.last[slot]
+            if row is not None and last is not None:
+                saved.append(self._values(batch.keys[slot], row, last, before[slot]))
+            elif before[slot] is not None:
+                removed.append(keys[slot])
         if saved:
             await tx.save(self.table, saved)
         if removed:
             await tx.remove(self.table, removed)
 
-    def _values(self, key: Key, row: Row, batch: _Batch) -> tuple[object, ...]:
-        recorded = batch.touched[key]
+    def _values(
+        self, key: Key, row: Row, last: RecordedEvent, before: Row | None
+    ) -> tuple[object, ...]:
         try:
             values = self.layout.values(row, self.dialect)
         except InvalidInput as error:
-            raise Unapplied(recorded.position) from error
+            raise Unapplied(last.position) from error
         version = None
-        if self.stream_prefix and recorded.stream == f"{self.stream_prefix}{key[1]}":
-            version = recorded.version
-        hidden: tuple[object, ...] = (recorded.position, version)
-        if self.search:
-            hidden = (*hidden, self._text(row, batch.found.get(key)))
-        return (key[0], *values, *hidden)
+        if self.stream_prefix and last.stream == f"{self.stream_prefix}{key[1]}":
+            version = last.version
+        if not self.search:
+            return (key[0], *values, last.position, version)
+        return (key[0], *values, last.position, version, self._text(row, before))
 
     def _text(self, row: Row, before: Row | None) -> str | None:
+        """None if it is as it was."""
         get = attrgetter(*self.search)
         if before is not None and get(before) == get(row):
             return None
-        found = get(row) if len(self.search) > 1 else (get(row),)
+        found: Any = get(row) if len(self.search) > 1 else (get(row),)
         return normalised("\n".join(text for text in found if text))
+
+
+def _slices(length: int) -> list[slice]:
+    return [slice(start, start + _SLICE) for start in range(0, length, _SLICE)]
+
+
+async def _breathe(part: slice) -> None:
+    """Let others run between two slices."""
+    if part.start:
+        await asyncio.sleep(0)

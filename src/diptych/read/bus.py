@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Literal, TypeVar
 
-from diptych.errors import ConfigurationError
+from diptych.errors import ConfigurationError, NoHandler
 from diptych.read.consistency import Consistency, newer
 from diptych.read.database import ReadDatabase, Snapshot
 from diptych.read.model import Bound, ReadModel
@@ -93,11 +93,7 @@ class QueryBus:
     def _find(self, query: Query[R]) -> QueryHandler:
         handler = self._handlers.get(type(query))
         if handler is None:
-            known = ", ".join(sorted(each.__qualname__ for each in self._handlers)) or "none"
-            raise ConfigurationError(
-                f"nothing answers {type(query).__qualname__}; answered are {known}: add"
-                f" answer({type(query).__qualname__}, ...) to queries="
-            )
+            raise NoHandler(type(query), registered=tuple(self._handlers))
         return handler
 
     def _register(self, handler: QueryHandler, models: Sequence[ReadModel]) -> None:

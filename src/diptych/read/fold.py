@@ -1,4 +1,9 @@
-"""Folding a batch of events into the rows of a view: pure, and the inner loop of the projector."""
+"""Folding a batch of events into the rows of a view: pure, and the inner loop of the projector.
+
+A key is hashed and compared in Python, a UUID takes half a microsecond for each. So each event's
+key is looked up once, for the number of its row in the batch (its slot); from then on rows are
+found by slot.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,65 +16,86 @@ from diptych.read.model import Decoded, Unapplied
 Key = tuple[str, object]
 """Of a row: the tenant, and the value of its key (a tuple if it has several fields)."""
 
+
+@dataclass(slots=True)
+class Batch:
+    """The rows of one batch by slot, while events are folded into them.
+
+    A step is an event for one row: `steps` have their slot in `slots`. `rows` are as they are
+    now, None where there is none; `last` is the last event of each row that must be written.
+    """
+
+    keys: list[Key]
+    slots: list[int]
+    steps: Sequence[Decoded]
+    rows: list[Any]
+    last: list[RecordedEvent | None]
+
+
 Project = Callable[[Any, Any, RecordedEvent], Any]
+Expand = Callable[[Sequence[Decoded]], tuple[list[Key], Sequence[Decoded]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """How a view finds the rows of an event, and what the event makes of them.
 
-    `expand` gives the key of each step beside its event: one step for each row of an event.
-    `row_key` reads the key from a row. `touches` tells that an event counts for a row even where
-    `project` returned the row that it got.
+    `expand` gives the steps, and the key of each. `row_key` reads the key from a row. `touches`
+    tells that an event counts for a row even where `project` returned the row that it got.
     """
 
     name: str
-    expand: Callable[[Sequence[Decoded]], tuple[Sequence[Key], Sequence[Decoded]]]
+    expand: Expand
     project: Project
     row_key: Callable[[Any], object]
     touches: bool
 
-    def fold(
-        self,
-        rows: dict[Key, Any],
-        *,
-        keys: Sequence[Key],
-        steps: Sequence[Decoded],
-        touched: dict[Key, RecordedEvent],
-    ) -> None:
-        """Change `rows`; `touched` gets the last event of each row that is to be written.
+    def batch(self, decoded: Sequence[Decoded]) -> Batch:
+        """Raises: Unapplied: the keys of an event cannot be told."""
+        keys, steps = self.expand(decoded)
+        found: dict[Key, int] = {}
+        slot_of = found.setdefault
+        slots = [slot_of(key, len(found)) for key in keys]
+        return Batch(list(found), slots, steps, [None] * len(found), [None] * len(found))
+
+    def fold(self, batch: Batch, part: slice) -> None:
+        """Fold this part of the steps.
 
         Raises: Unapplied: `project` failed, or returned a row with another key.
         """
         project, row_key, touches = self.project, self.row_key, self.touches
+        keys, rows, last = batch.keys, batch.rows, batch.last
+        recorded: RecordedEvent | None = None
         try:
-            for key, (recorded, event) in zip(keys, steps, strict=True):
-                before = rows.get(key)
+            for slot, (recorded, event) in zip(batch.slots[part], batch.steps[part], strict=True):
+                before = rows[slot]
                 after = project(before, event, recorded)
                 if after is not before:
-                    if after is not None and row_key(after) != key[1]:
-                        raise _other_key(self.name)  # noqa: TRY301
-                    rows[key] = after
-                    touched[key] = recorded
+                    if after is not None:
+                        key, expected = row_key(after), keys[slot][1]
+                        if key is not expected and key != expected:
+                            raise _other_key(self.name)  # noqa: TRY301
+                    rows[slot] = after
+                    last[slot] = recorded
                 elif touches and after is not None:
-                    touched[key] = recorded
+                    last[slot] = recorded
         except Exception as error:
-            raise Unapplied(recorded.position) from error
+            raise Unapplied(recorded.position if recorded else 0) from error
 
 
-def one_key(key_of: Callable[[Any], object]) -> Callable[..., Any]:
-    """Each event is for one row: the key is in the event."""
+def one_key(key_of: Callable[[Any], object]) -> Expand:
+    """Each event is for one row, whose key it has."""
 
-    def expand(decoded: Sequence[Decoded]) -> tuple[Sequence[Key], Sequence[Decoded]]:
+    def expand(decoded: Sequence[Decoded]) -> tuple[list[Key], Sequence[Decoded]]:
         return [(recorded.tenant, key_of(event)) for recorded, event in decoded], decoded
 
     return expand
 
 
-def many_keys(keys_of: Callable[[Any], Iterable[object]]) -> Callable[..., Any]:
+def many_keys(keys_of: Callable[[Any], Iterable[object]]) -> Expand:
     """Each event is for any number of rows, each once; the step carries event and key."""
 
-    def expand(decoded: Sequence[Decoded]) -> tuple[Sequence[Key], Sequence[Decoded]]:
+    def expand(decoded: Sequence[Decoded]) -> tuple[list[Key], Sequence[Decoded]]:
         keys: list[Key] = []
         steps: list[Decoded] = []
         for recorded, event in decoded:

@@ -100,6 +100,7 @@ class Projector:
         self.status, self.error = Status.STARTING, ""
         self.point, self.pace = START, Pace()
         self.moved_at = 0.0
+        self.stopped: ProjectionStopped | None = None
         self._store, self._database, self._signal = store, database, signal
         self._clock, self._patience = clock, patience
         self._bound = self.model.bind(target.revision, database.dialect)
@@ -115,7 +116,7 @@ class Projector:
                 await step()
                 step = self._follow
             except ProjectionStopped as stopped:
-                self.status, self.error = Status.STOPPED, stopped.reason
+                self.status, self.error, self.stopped = Status.STOPPED, stopped.reason, stopped
                 _log.exception("%s", stopped)
                 return
             except Superseded:
@@ -200,7 +201,8 @@ class Projector:
         return Checkpoint(checkpoint.slot, checkpoint.epoch, page.scanned)
 
     def _finished(self, point: Point) -> None:
-        self.point, self.moved_at = point, _time()
+        if point != self.point:
+            self.point, self.moved_at = point, _time()
         self.serves = self.serves or point.position >= self.target.serves_from
         self._signal.announce(self.target.revision, point.position)
 
@@ -226,7 +228,7 @@ class Projector:
         while True:
             async with self._database.snapshot() as snapshot:
                 found = await whereabouts(snapshot, self.target.slot)
-            self.point = Point(found[1])
+            self._finished(Point(found[1]))
             if found == seen and (await self._store.head()).position > found[1]:
                 return
             seen = found

@@ -95,7 +95,7 @@ def answer(
     return QueryHandler(query, call, tuple(reads))
 
 
-def _check(query: type[Query[Any]], handler: Callable[..., object]) -> None:
+def _check(query: type, handler: Callable[..., object]) -> None:
     wanted = answer_hint(query, Query)
     if wanted is None:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from diptych.clock import Clock
+from diptych.read.database import ReadDatabase
 from diptych.read.projector import Projector, Status
 from diptych.store.contract import EventStore, Point
 
@@ -80,30 +81,37 @@ class Readiness:
 
 
 async def readiness(
-    projectors: Sequence[Projector], *, store: EventStore, clock: Clock
+    projectors: Sequence[Projector], *, store: EventStore, database: ReadDatabase, clock: Clock
 ) -> Readiness:
-    """Raises: StoreError: the log cannot be read."""
-    head = await store.head()
-    views = [await _view_status(each, head=head, store=store, clock=clock) for each in projectors]
-    return Readiness(head.position, tuple(views))
+    """The checkpoints as they are in the database, against the head of the log itself.
+
+    Raises: StoreError: one of them cannot be read.
+    """
+    wanted = [each.model.wanted for each in projectors]
+    async with database.snapshot(wanted) as snapshot:
+        standings = snapshot.standings
+    head = (await store.head()).position
+    views: list[ViewStatus] = []
+    for projector in projectors:
+        standing = standings.get(projector.model.wanted)
+        position = standing.point.position if standing else 0
+        lag = await _lag(position, head=head, store=store, clock=clock)
+        views.append(_view_status(projector, position=position, head=head, lag=lag))
+    return Readiness(head, tuple(views))
 
 
-async def _view_status(
-    projector: Projector, *, head: Point, store: EventStore, clock: Clock
-) -> ViewStatus:
-    model, point, pace = projector.model, projector.point, projector.pace
-    lag = await _lag(point, head=head, store=store, clock=clock)
+def _view_status(projector: Projector, *, position: int, head: int, lag: timedelta) -> ViewStatus:
+    model, pace = projector.model, projector.pace
     left = None
-    if point.position < head.position and pace.positions_per_second:
-        seconds = (head.position - point.position) / pace.positions_per_second
-        left = timedelta(seconds=seconds)
+    if position < head and pace.positions_per_second:
+        left = timedelta(seconds=(head - position) / pace.positions_per_second)
     return ViewStatus(
         name=model.name,
         fingerprint=model.fingerprint,
         revision=projector.target.revision,
         state=_state(projector, lag),
-        position=point.position,
-        head=head.position,
+        position=position,
+        head=head,
         lag=lag,
         max_lag=model.max_lag,
         positions_per_second=pace.positions_per_second,
@@ -112,11 +120,11 @@ async def _view_status(
     )
 
 
-async def _lag(point: Point, *, head: Point, store: EventStore, clock: Clock) -> timedelta:
-    """Measured against the log itself: the age of the first event after the checkpoint."""
-    if point.position >= head.position:
+async def _lag(position: int, *, head: int, store: EventStore, clock: Clock) -> timedelta:
+    """The age of the first event after the checkpoint."""
+    if position >= head:
         return timedelta(0)
-    page = await store.read(after=Point(point.position), limit=1)
+    page = await store.read(after=Point(position), limit=1)
     if not page.events:
         return timedelta(0)
     return max(clock.now() - page.events[0].recorded_at, timedelta(0))

@@ -15,6 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from diptych.errors import HistoryDiverged
+from diptych.failpoints import failpoint
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Snapshot, Transaction
 from diptych.read.model import ReadModel
 from diptych.read.schema import CHECKPOINTS, REVISIONS
@@ -55,6 +56,7 @@ async def register(
                         status=RUNNING,
                     )
                 )
+                failpoint("register.before_commit")
             found[model.name] = revision
     return found
 

@@ -10,7 +10,6 @@ from diptych.clock import Clock
 from diptych.errors import (
     ConfigurationError,
     ConsistencyTimeout,
-    ProjectionStopped,
     StoreClosed,
 )
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
@@ -117,7 +116,12 @@ class ReadSide:
 
     async def readiness(self) -> Readiness:
         """How each view stands against the head of the log, and whether all is well."""
-        return await readiness(self._opened().projectors, store=self._store, clock=self._clock)
+        return await readiness(
+            self._opened().projectors,
+            store=self._store,
+            database=self._database,
+            clock=self._clock,
+        )
 
     async def reached(self, position: int, *, timeout: timedelta) -> None:
         """Wait until every view and projection has finished everything up to `position`.
@@ -188,8 +192,9 @@ class _Running:
                 return waiting.result()
         finally:
             waiting.cancel()
-        name, at = projector.model.name, projector.point.position
-        raise ProjectionStopped(name, position=at + 1, reason=projector.error)
+        if projector.stopped is not None:
+            raise projector.stopped
+        raise StoreClosed("the read side was closed")
 
     async def stop(self) -> None:
         for task in self._tasks.values():

@@ -18,12 +18,14 @@ to 5 ms each time. What blocks for long is done elsewhere: the lock is waited fo
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
-from diptych.errors import StorageBusy, StoreError
+from diptych.errors import StorageBusy, StoreClosed, StoreError
 from diptych.sqlite_library import Connection as Driver
 from diptych.sqlite_library import connect, primary_code, sqlite, translate
 
@@ -72,6 +74,8 @@ class Cores:
         self._engine = sa.create_engine(
             "sqlite://", module=sqlite, creator=self._take, poolclass=sa.NullPool
         )
+        # The first connection is asked what it can do, and then rolled back.
+        self.over(connect(":memory:")).close()
 
     @property
     def dialect(self) -> sa.Dialect:
@@ -109,7 +113,7 @@ class Connection:
     def meaning(self, error: BaseException) -> StoreError:
         return translate(error, self.path)
 
-    def meaning_or_own(self, error: sa.exc.DBAPIError) -> Exception:
+    def meaning_or_own(self, error: DBAPIError) -> Exception:
         """What the database cannot do is a `StoreError`; a statement's own fault stays as it is."""
         cause = error.orig or error
         return self.meaning(cause) if primary_code(cause) in _CANNOT else error
@@ -122,7 +126,7 @@ class Connection:
         self.driver.set_progress_handler(_enough, _STEPS)
         try:
             return work()
-        except (sqlite.OperationalError, sa.exc.OperationalError) as error:
+        except (sqlite.OperationalError, DBAPIError) as error:
             if not _was_interrupted(error):
                 raise
         finally:
@@ -133,32 +137,34 @@ class Connection:
         self, work: Callable[[], T], *, on_cancel: Callable[[], None] | None = None
     ) -> T:
         """Do `work` in a thread. A cancelled caller still waits until the thread is done."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except RuntimeError as error:  # the threads were shut down
+            raise StoreClosed("the read database is closed") from error
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if on_cancel is not None:
                 on_cancel()
             while not future.done():
-                try:
+                with suppress(asyncio.CancelledError):
                     await asyncio.wait([future])
-                except asyncio.CancelledError:
-                    continue
-            future.cancelled() or future.exception()
+            if not future.cancelled():
+                future.exception()  # or asyncio reports that nobody looked at it
             raise
 
     async def patiently(self, work: Callable[[], T]) -> T:
         """Do `work` again while another process holds the lock, for up to five seconds.
 
-        Raises: StorageBusy: it was held all that time. StoreError: anything else.
+        Raises: StorageBusy: it was held all that time. StoreError: another error of the driver.
         """
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + _PATIENCE, _FIRST_PAUSE
         while True:
             try:
                 return work()
-            except sqlite.Error as error:
-                meaning = self.meaning(error)
+            except (sqlite.Error, DBAPIError) as error:
+                meaning = self.meaning(getattr(error, "orig", error))
                 if not isinstance(meaning, StorageBusy) or loop.time() > deadline:
                     raise meaning from error
             await asyncio.sleep(pause)

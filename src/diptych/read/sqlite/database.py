@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,7 +70,7 @@ class SqliteReadDatabase:
                 await opened.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self) -> AsyncGenerator[Transaction]:
         opened = self._opened()
         async with opened.lock:
             writer = opened.writer
@@ -84,7 +84,7 @@ class SqliteReadDatabase:
             await opened.copy_back()
 
     @asynccontextmanager
-    async def snapshot(self, wanted: Sequence[Wanted] = ()) -> AsyncIterator[Snapshot]:
+    async def snapshot(self, wanted: Sequence[Wanted] = ()) -> AsyncGenerator[Snapshot]:
         opened = self._opened()
         standings = self._statements.standings(tuple(wanted)) if wanted else None
         connection = await opened.pool.take()

@@ -1,7 +1,6 @@
 """The read database's file: made if it is not there, refused if it is not ours."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -45,22 +44,34 @@ def prepare_file(writer: Connection, *, log_id: UUID) -> None:
         StoreError, SchemaMismatch: it is not a read database, or one of another version.
         HistoryDiverged: it follows another log.
     """
-    driver, core = writer.driver, writer.core
     _refuse_foreign(writer)
-    driver.execute("PRAGMA journal_mode = WAL")
-    driver.execute("BEGIN IMMEDIATE")
-    if not _pragma(writer, "application_id"):
-        for table in OWN_TABLES:
-            table.create(core)
-        core.execute(sa.insert(META).values(only=1, schema_version=SCHEMA_VERSION, log_id=log_id))
-        driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    followed = core.execute(sa.select(META.c.log_id)).scalar_one()
-    writer.commit()
+    _use_wal(writer)
+    writer.driver.execute("BEGIN IMMEDIATE")
+    try:
+        if not _pragma(writer, "application_id"):
+            _create(writer, log_id)
+        followed = writer.core.execute(sa.select(META.c.log_id)).scalar_one()
+        writer.commit()
+    finally:
+        writer.roll_back()
     if followed != log_id:
-        raise HistoryDiverged(
-            f"read database {writer.path}, which follows log {followed},", position=0
-        )
+        what = f"read database {writer.path}, which follows log {followed},"
+        raise HistoryDiverged(what, position=0)
+
+
+def _create(writer: Connection, log_id: UUID) -> None:
+    for table in OWN_TABLES:
+        table.create(writer.core)
+    meta = sa.insert(META).values(only=1, schema_version=SCHEMA_VERSION, log_id=log_id)
+    writer.core.execute(meta)
+    writer.driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    writer.driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _use_wal(writer: Connection) -> None:
+    (mode,) = writer.driver.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreError(f"{writer.path}: this file system cannot hold it; use a local disk")
 
 
 def _refuse_foreign(writer: Connection) -> None:
@@ -79,7 +90,3 @@ def _refuse_foreign(writer: Connection) -> None:
 def _pragma(writer: Connection, name: str) -> int:
     (value,) = writer.driver.execute(f"PRAGMA {name}").fetchone()
     return int(value)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat()

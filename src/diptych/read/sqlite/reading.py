@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Standing, Wanted
 from diptych.read.sqlite.connection import Connection
@@ -42,7 +43,7 @@ class SqliteSnapshot:
             core = self._connection.core
             try:
                 return await self._connection.read(lambda: core.execute(statement).fetchall())
-            except sa.exc.DBAPIError as error:
+            except DBAPIError as error:
                 raise self._connection.meaning_or_own(error) from error
 
 

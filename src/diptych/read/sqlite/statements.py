@@ -103,24 +103,19 @@ def _standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
             for view, fingerprint in wanted
         )
     )
-    return (
-        sa.select(
-            REVISIONS.c.view,
-            REVISIONS.c.fingerprint,
-            REVISIONS.c.id,
-            REVISIONS.c.status,
-            CHECKPOINTS.c.position,
-            CHECKPOINTS.c.event_id,
-        )
-        .join(
-            CHECKPOINTS,
-            sa.and_(
-                CHECKPOINTS.c.view == REVISIONS.c.view, CHECKPOINTS.c.revision == REVISIONS.c.id
-            ),
-        )
-        .where(ours)
-        .order_by(CHECKPOINTS.c.position)
-    )
+    columns: list[sa.ColumnElement[Any]] = [
+        REVISIONS.c.view,
+        REVISIONS.c.fingerprint,
+        REVISIONS.c.id,
+        REVISIONS.c.status,
+        CHECKPOINTS.c.position,
+        CHECKPOINTS.c.event_id,
+    ]
+    same_view = CHECKPOINTS.c.view == REVISIONS.c.view
+    same_revision = CHECKPOINTS.c.revision == REVISIONS.c.id
+    found: sa.Select[Any] = sa.select(*columns)
+    found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
+    return found.where(ours).order_by(CHECKPOINTS.c.position)
 
 
 def _listed(view: ViewTable) -> sa.ColumnElement[bool]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Checkpoint, Parameters
 from diptych.read.sqlite.connection import Connection
@@ -26,7 +27,7 @@ class SqliteTransaction:
         try:
             result = self._connection.core.execute(statement, parameters)
             return result.fetchall() if result.returns_rows else ()
-        except sa.exc.DBAPIError as error:
+        except DBAPIError as error:
             raise self._connection.meaning_or_own(error) from error
 
     async def create(self, table: sa.Table | ViewTable) -> None:
