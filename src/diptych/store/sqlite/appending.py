@@ -5,7 +5,7 @@ adapter for each `bytes` and None, which makes an insert two to three times slow
 bytearrays, and the statements store '' as null where null is meant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,7 +28,14 @@ from diptych.store.contract import (
     Write,
     category_of,
 )
-from diptych.store.sqlite.lookup import Scope, end_of, find_command, positions_matching, verify
+from diptych.store.sqlite.lookup import (
+    FEW,
+    Scope,
+    end_of,
+    find_commands,
+    positions_matching,
+    verify,
+)
 from diptych.store.sqlite.rows import Row, json_text, microseconds
 from diptych.store.sqlite.statements import SQL
 
@@ -147,25 +154,24 @@ def _versions_of(db: Connection, appends: Sequence[Append]) -> dict[_Stream, int
         if append.writes:
             names = wanted.setdefault(append.tenant, set())
             names.update([write.stream for write in append.writes])
-    return {
-        (tenant, name): version or 0
-        for tenant, names in wanted.items()
-        for name, version in db.execute(
-            SQL["stream_versions"], {"tenant": tenant, "streams": json_text(list(names))}
-        )
-    }
+    versions: dict[_Stream, int] = {}
+    for tenant, names in wanted.items():
+        for name, version in _versions_in(db, tenant, list(names)):
+            versions[tenant, name] = version or 0
+    return versions
+
+
+def _versions_in(db: Connection, tenant: str, names: list[str]) -> Iterable[tuple[str, int | None]]:
+    if len(names) > FEW:
+        wanted = {"tenant": tenant, "streams": json_text(names)}
+        return db.execute(SQL["stream_versions"], wanted)
+    found = (db.execute(SQL["stream_version"], (tenant, name)).fetchone() for name in names)
+    return zip(names, (version for (version,) in found), strict=True)
 
 
 def _outcomes_of(db: Connection, appends: Sequence[Append]) -> dict[CommandKey, _Outcome]:
-    """Of commands that took effect already: few, so a second look at each costs nothing."""
     keys = [append.command.key for append in appends if append.command is not None]
-    scopes = json_text([key[:2] for key in keys])
-    ids = b"".join([key.command_id.bytes for key in keys])
-    outcomes: dict[CommandKey, _Outcome] = {}
-    for (place,) in db.execute(SQL["known_commands"], {"scopes": scopes, "ids": ids}):
-        if found := find_command(db, keys[place]):
-            outcomes[keys[place]] = found.hash, found.outcome
-    return outcomes
+    return {key: (found.hash, found.outcome) for key, found in find_commands(db, keys).items()}
 
 
 def _repeated(record: CommandRecord, digest: bytes, outcome: Appended) -> Appended:

@@ -1,5 +1,6 @@
 """What both the appending and the reading connection look up: the head, commands, criteria."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -22,6 +23,9 @@ from diptych.store.sqlite.rows import json_text, uuid_of
 from diptych.store.sqlite.statements import SQL
 
 _stream_versions: Final = msgspec.json.Decoder(tuple[StreamVersion, ...]).decode
+
+FEW: Final = 4
+"""Questions that are asked one by one; more go into one statement, which costs 10 µs to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def event_id_at(db: Connection, position: int) -> UUID | None:
 
 
 def find_command(db: Connection, key: CommandKey) -> RecordedCommand | None:
-    wanted = (key.tenant, key.principal, key.command_id.bytes)
+    wanted = (key.tenant, key.principal, bytearray(key.command_id.bytes))
     row = db.execute(SQL["find_command"], wanted).fetchone()
     if row is None:
         return None
@@ -70,6 +74,16 @@ def find_command(db: Connection, key: CommandKey) -> RecordedCommand | None:
     else:
         written = _stream_versions(streams)
     return RecordedCommand(digest, Appended(point, written))
+
+
+def find_commands(db: Connection, keys: Sequence[CommandKey]) -> dict[CommandKey, RecordedCommand]:
+    """Those that took effect: hardly any of many, so they are picked out before they are read."""
+    if len(keys) > FEW:
+        scopes = json_text([key[:2] for key in keys])
+        ids = b"".join([key.command_id.bytes for key in keys])
+        known = db.execute(SQL["known_commands"], {"scopes": scopes, "ids": ids})
+        keys = [keys[place] for (place,) in known]
+    return {key: found for key in keys if (found := find_command(db, key)) is not None}
 
 
 def positions_matching(

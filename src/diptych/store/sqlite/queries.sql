@@ -10,6 +10,9 @@ SELECT position, event_id, recorded_at FROM events ORDER BY position DESC LIMIT 
 -- name: event_at
 SELECT event_id FROM events WHERE position = ?
 
+-- name: stream_version
+SELECT max(version) FROM events WHERE tenant = ? AND stream = ?
+
 -- name: stream_versions
 SELECT wanted.value,
     (SELECT max(version) FROM events WHERE tenant = :tenant AND stream = wanted.value)
@@ -45,12 +48,22 @@ SELECT stream, max(version) FROM events
 WHERE position > :after AND position <= :through
 GROUP BY stream ORDER BY min(position)
 
--- name: stream_events
+-- name: stream_tail
+-- Of one stream: the event at a version and all after it.
 SELECT position, tenant, stream, version, event_id, type, CAST(data AS BLOB),
     CAST(metadata AS BLOB), recorded_at, occurred_at, tags
-FROM events
-WHERE tenant = ? AND stream = ? AND version > ?
-ORDER BY version LIMIT ?
+FROM events WHERE tenant = ? AND stream = ? AND version >= ?
+LIMIT ?
+
+-- name: stream_tails
+-- Of each wanted [tenant, stream, version]: the event at that version and all after it.
+SELECT position, tenant, stream, version, event_id, events.type, CAST(data AS BLOB),
+    CAST(metadata AS BLOB), recorded_at, occurred_at, tags
+FROM json_each(:wanted) AS wanted CROSS JOIN events
+    ON tenant = json_extract(wanted.value, '$[0]')
+    AND stream = json_extract(wanted.value, '$[1]')
+    AND version >= json_extract(wanted.value, '$[2]')
+LIMIT :limit
 
 -- name: stream_end
 SELECT version, position, event_id FROM events

@@ -1,9 +1,11 @@
 """One connection that reads the log: each answer comes from one snapshot."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from heapq import merge
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,20 +24,27 @@ from diptych.store.contract import (
 )
 from diptych.store.limits import MAX_VERSION
 from diptych.store.sqlite.lookup import (
+    FEW,
     Scope,
     as_json,
     event_id_at,
     find_command,
+    find_commands,
     head_of,
     positions_matching,
     verify,
 )
-from diptych.store.sqlite.rows import events_of, json_text, uuid_of
+from diptych.store.sqlite.rows import Row, events_of, json_text, uuid_of
 from diptych.store.sqlite.statements import SQL
 
 _PAGE_BYTES: Final = 16_000_000
 _PAGE_SCAN: Final = 10_000
 """Positions that one page looks through at most where no index helps."""
+
+
+_Stream = tuple[str, str]  # tenant and name
+_Tail = list[RecordedEvent]
+_VERSION: Final = attrgetter("version")
 
 
 class TooLong(Exception):
@@ -103,7 +112,9 @@ class Reader:
         """Raises: TooLong: `budget` does not cover them."""
         failpoint("load.before_read")
         with self._snapshot():
-            return [self._load(load, budget) for load in loads]
+            streams = self._streams(loads, budget)
+            commands = find_commands(self._db, [load.command for load in loads if load.command])
+            return [self._loaded(load, streams, commands) for load in loads]
 
     def page(self, after: Point, wanted: Filter, *, limit: int, reach: int) -> LogPage:
         """Raises: HistoryDiverged; TooLong: the head is more than `reach` events away."""
@@ -120,19 +131,50 @@ class Reader:
             events, through = select(after.position, head.position, wanted, limit)
             return LogPage(events, self._point(through, head, events), head.position)
 
-    def _load(self, load: Load, budget: Budget) -> Loaded:
-        found = find_command(self._db, load.command) if load.command else None
-        wanted = (load.tenant, load.stream, load.after, min(budget.events, MAX_VERSION))
-        events = events_of(self._db.execute(SQL["stream_events"], wanted), most=budget.size)
+    def _streams(self, loads: Sequence[Load], budget: Budget) -> dict[_Stream, _Tail]:
+        """The streams of all loads, each from the earliest version that a load has seen."""
+        starts: dict[_Stream, int] = {}
+        for load in loads:
+            stream = load.tenant, load.stream
+            starts[stream] = min(load.after, starts.get(stream, load.after))
+        events = events_of(self._tails(starts, limit=budget.events), most=budget.size)
         budget.spend(events)
-        if events:
-            last = events[-1]
-            return Loaded(events, last.version, Point(last.position, last.event_id), found)
+        found: dict[_Stream, _Tail] = {stream: [] for stream in starts}
+        for event in events:
+            found[event.tenant, event.stream].append(event)
+        for tail in found.values():
+            tail.sort(key=_VERSION)  # it is sorted, but no SQL says so
+        return found
+
+    def _tails(self, starts: dict[_Stream, int], *, limit: int) -> Iterable[Row]:
+        wanted = [(*stream, version) for stream, version in starts.items()]
+        if len(wanted) > FEW:
+            both = {"wanted": json_text(wanted), "limit": limit}
+            return self._db.execute(SQL["stream_tails"], both)
+        return chain.from_iterable(
+            self._db.execute(SQL["stream_tail"], (*tail, limit)) for tail in wanted
+        )
+
+    def _loaded(
+        self,
+        load: Load,
+        streams: dict[_Stream, _Tail],
+        commands: dict[CommandKey, RecordedCommand],
+    ) -> Loaded:
+        found = commands.get(load.command) if load.command else None
+        tail = streams[load.tenant, load.stream]
+        if not tail:
+            return Loaded((), *self._end_of(load), found)
+        last = tail[-1]
+        events = tail[max(load.after + 1 - tail[0].version, 0) :]
+        return Loaded(events, last.version, Point(last.position, last.event_id), found)
+
+    def _end_of(self, load: Load) -> tuple[int, Point]:
+        """Of a stream that is shorter than the load has seen: there may be none at all."""
         if not load.after:
-            return Loaded((), 0, START, found)
+            return 0, START
         end = self._db.execute(SQL["stream_end"], (load.tenant, load.stream)).fetchone()
-        version, point = (end[0], Point(end[1], uuid_of(end[2]))) if end else (0, START)
-        return Loaded((), version, point, found)
+        return (end[0], Point(end[1], uuid_of(end[2]))) if end else (0, START)
 
     def _scan(
         self, after: int, head: int, wanted: Filter, limit: int

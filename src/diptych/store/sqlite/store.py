@@ -2,8 +2,28 @@
 
 Theory of operation
 -------------------
-One connection appends, others read. `GroupCommit` hands over a batch; `Committer` puts it into one
-`BEGIN IMMEDIATE` transaction, so positions are given in commit order, and answers each member.
+One connection appends. `GroupCommit` hands it a batch, `Committer` puts the batch into one
+transaction that begins with `BEGIN IMMEDIATE`: SQLite's write lock is the lock of the log, across
+processes, and is held until COMMIT. So positions are `last + 1`, have no holes, and are in commit
+order. `Batch` decides each member against the tables and against the members before it.
+
+Other connections read, each answer from one snapshot of the write-ahead log, and never wait for the
+one that appends. Loads that arrive together are answered by one statement.
+
+Where this runs is decided by measurement (ADR 0004). A commit or a short read takes less than the
+way to a thread and back, so it runs on the event loop as long as it is quick (`Pace`). What is
+long, slow of late, or must wait for another process runs in threads: one that appends, two that
+read. Copying the `-wal` file into the log takes longer than all else, so it is given to the thread
+that appends, and appends follow it there until it is done.
+
+What can go wrong has three answers. What fails before COMMIT is rolled back: a `StoreError`, and
+group commit tries the members alone. An error of COMMIT itself leaves open what a restart will find
+in the `-wal` file: `OutcomeUnknown`. And before anything is acknowledged, the names of the files
+must still lead to the files that were opened; if not, what was written is lost when this process
+ends, so from then on everything is refused.
+
+Followers of this process are woken by its commits. For commits of other processes `PRAGMA
+data_version` is looked at every 5 ms, while somebody waits.
 """
 
 import asyncio
@@ -40,6 +60,8 @@ from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import Filter
 from diptych.store.subscription import LogSignal
 
+_LOADS: Final = 64
+"""Loads that share a snapshot: about half a millisecond."""
 _SURVIVES: Final[dict[str, str]] = {
     "FULL": "an acknowledged append survives a killed process and a power cut",
     "NORMAL": "a killed process loses no acknowledged append; a power cut may take the last",
@@ -115,7 +137,7 @@ class SqliteEventStore:
 
     async def load(self, load: Load) -> Loaded:
         check_load(load)
-        return await self._log.loads.submit(load)
+        return await self._log.load(load)
 
     async def find(self, command: CommandKey) -> RecordedCommand | None:
         check_key(command)
@@ -160,17 +182,30 @@ class _OpenLog:
         self.signal = LogSignal(poll=self._head)
         self._appender = Appender(files.committer, self.signal)
         self.group = GroupCommit(self._appender.commit)
-        self.loads = Batcher(self._load, max_items=64, failed=_failed)
+        self._loads = Batcher(self._load, max_items=_LOADS, failed=_failed)
+        self._loaded_this_turn = False
+
+    async def load(self, load: Load) -> Loaded:
+        """The first load of a turn of the event loop is answered at once, the others together."""
+        if self._loaded_this_turn:
+            return await self._loads.submit(load)
+        self._loaded_this_turn = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
+        loaded = await self.readers.run(lambda reader, budget: reader.loads([load], budget))
+        return loaded[0]
 
     async def close(self) -> None:
         await self.group.close()
-        await self.loads.close()
+        await self._loads.close()
         await self.signal.close()
         await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
         self.readers.close()
         self._appender.close()
+
+    def _next_turn(self) -> None:
+        self._loaded_this_turn = False
 
     def _load(self, loads: Sequence[Load]) -> Answers[Loaded]:
         return self.readers.now_or_later(lambda reader, budget: reader.loads(loads, budget))
