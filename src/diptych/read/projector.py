@@ -28,6 +28,7 @@ import logging
 import traceback
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Final, NoReturn
 
 from diptych.clock import Clock
@@ -247,9 +248,9 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     if isinstance(error, DiptychError):
         return f"{type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = [f" in {each.name}, {Path(each.filename).name}:{each.lineno}" for each in last]
+    return f"{type(error).__name__}{''.join(where)}"
 
 
 def _is_cancelled() -> bool:
