@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-_START = datetime(2026, 1, 1, tzinfo=UTC)
-_FIRST_ID = UUID("00000000-0000-7000-8000-000000000000").int
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""Where the time of tests begins."""
+
+_FIRST_ID: Final = UUID("00000000-0000-7000-8000-000000000000").int
 
 
 class SequentialIds(Iterator[UUID]):
@@ -27,7 +30,7 @@ class FixedClock:
 
     def __init__(
         self,
-        start: datetime = _START,
+        start: datetime = START,
         *,
         step: timedelta = timedelta(0),
         ids: Iterator[UUID] | None = None,

@@ -1,0 +1,150 @@
+"""Delivers a log to a view as crashes and restarts do: page by page, and every page twice."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from diptych.clock import Clock
+from diptych.failpoints import armed
+from diptych.read.projector import Projector, Target
+from diptych.read.revision import register, whereabouts
+from diptych.read.rows import Rows
+from diptych.read.signal import CheckpointSignal
+from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.read.view import View
+from diptych.store.contract import START, Criterion, LogPage, Point
+from diptych.store.memory import MemoryEventStore
+from diptych.testing.clock import FixedClock
+
+Row = TypeVar("Row")
+
+_DEADLINE: Final = 30.0
+_PAGE: Final = 500
+
+
+class Crash(BaseException):
+    """Ends a projector where it stands, as the end of its process would."""
+
+
+class PagedLog(MemoryEventStore):
+    """A log in memory that gives at most `page_size` events at a time."""
+
+    page_size: int = 1_000
+
+    async def read(
+        self,
+        *,
+        after: Point = START,
+        limit: int = 1_000,
+        categories: frozenset[str] | None = None,
+        criteria: tuple[Criterion, ...] | None = None,
+        tenant: str | None = None,
+    ) -> LogPage:
+        return await super().read(
+            after=after,
+            limit=min(limit, self.page_size),
+            categories=categories,
+            criteria=criteria,
+            tenant=tenant,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[Row]):
+    """A view in a read database of its own, and the log that it follows."""
+
+    view: View[Row]
+    log: PagedLog
+    database: SqliteReadDatabase
+    target: Target
+    signal: CheckpointSignal
+    clock: Clock
+
+    async def catch_up(self) -> None:
+        """Project what is left, without a crash.
+
+        Raises: ProjectionStopped: the view cannot apply an event, which is the cause.
+        """
+        projector = self._projector()
+        head = (await self.log.head()).position
+        arriving = self.signal.reached(self.target.revision, head, timeout=_DEADLINE)
+        running, there = asyncio.create_task(projector.run()), asyncio.ensure_future(arriving)
+        await asyncio.wait({running, there}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        there.cancel()
+        await asyncio.gather(running, there, return_exceptions=True)
+        self._require_running(projector)
+
+    async def catch_up_with_crashes(self) -> None:
+        """Crash before and again behind the commit of every page: each is delivered twice.
+
+        Raises: ProjectionStopped: the view cannot apply an event, which is the cause.
+        """
+        while await self._position() < (await self.log.head()).position:
+            await self._crash("projector.before_commit")
+            await self._crash("projector.after_commit")
+        await self.catch_up()
+
+    async def rows(self) -> list[Row]:
+        """All rows, in the order of their keys."""
+        bound = self.view.bind(self.target.revision, self.database.dialect)
+        async with self.database.snapshot([self.view.wanted]) as snapshot:
+            rows = Rows(snapshot, database=self.database, bound={self.view: bound}, tenant="")
+            page = await rows.page(self.view, page_size=_PAGE)
+            found = list(page.items)
+            while page.next_cursor is not None:
+                page = await rows.page(self.view, page_size=_PAGE, cursor=page.next_cursor)
+                found += page.items
+            return found
+
+    async def _crash(self, place: str) -> None:
+        projector = self._projector()
+        with armed(place, _crash):
+            try:
+                async with asyncio.timeout(_DEADLINE):
+                    await projector.run()
+            except Crash:
+                return
+        self._require_running(projector)
+
+    async def _position(self) -> int:
+        async with self.database.snapshot() as snapshot:
+            return (await whereabouts(snapshot, self.target.slot))[1]
+
+    def _projector(self) -> Projector:
+        return Projector(
+            self.target,
+            store=self.log,
+            database=self.database,
+            signal=self.signal,
+            clock=self.clock,
+        )
+
+    def _require_running(self, projector: Projector) -> None:
+        if projector.stopped is not None:
+            raise projector.stopped
+
+
+@asynccontextmanager
+async def reader(
+    view: View[Row], log: PagedLog, database: SqliteReadDatabase
+) -> AsyncGenerator[Reader[Row]]:
+    """A reader of `log` that begins with nothing. `database` is temporary: each time a new file."""
+    clock = FixedClock()
+    await database.open(log_id=log.log_id)
+    signal = CheckpointSignal(database.glance)
+    try:
+        revisions = await register(
+            [view], database=database, log_id=log.log_id, head=START, at=clock.now()
+        )
+        target = Target(view, revisions[view.name], 0)
+        yield Reader(view, log, database, target, signal, clock)
+    finally:
+        await signal.close()
+        await database.close()
+
+
+def _crash() -> None:
+    raise Crash
