@@ -38,7 +38,7 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.group_commit import GroupCommit
-from diptych.store.limits import check_key, check_load, check_read
+from diptych.store.limits import check_key, check_load, check_read, validate
 from diptych.store.memory_log import Filter, MemoryLog
 from diptych.store.subscription import LogSignal
 
@@ -59,6 +59,8 @@ class Hostile:
     unknown_outcomes: float = 0.0
 
 
+_SCANS: Final = (1, 10, 100, 10_000)
+"""How many events a page looks at: few of them may match."""
 _TAME: Final = Hostile(stride=1, late_visibility=0, short_pages=False)
 
 
@@ -139,10 +141,9 @@ class MemoryEventStore:
     ) -> LogPage:
         self._opened()
         check_read(after, limit, criteria, tenant)
-        if self._ways.short_pages:
-            limit = self._chance.randint(1, limit)
         wanted = Filter(categories, criteria, tenant)
-        return self._log.page(after, wanted, limit=limit, visible=self._visible)
+        scan = self._chance.choice(_SCANS) if self._ways.short_pages else _SCANS[-1]
+        return self._log.page(after, wanted, limit=limit, scan=scan, visible=self._visible)
 
     async def head(self) -> Point:
         self._opened()
@@ -185,6 +186,7 @@ class MemoryEventStore:
 
     async def _lose(self, append: Append, group: GroupCommit) -> None:
         """Do it now, later, or never; say nothing about it."""
+        validate(append)
         fate = self._chance.choice(("now", "later", "never"))
         if fate == "now":
             await _quietly(append, group)

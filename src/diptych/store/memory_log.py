@@ -96,13 +96,15 @@ class MemoryLog:
     def find(self, command: CommandKey) -> RecordedCommand | None:
         return self._commands.get(command)
 
-    def page(self, after: Point, wanted: Filter, *, limit: int, visible: int) -> LogPage:
+    def page(self, after: Point, wanted: Filter, *, limit: int, scan: int, visible: int) -> LogPage:
+        """At most `limit` events, of the next `scan` events of the first `visible`."""
         self._verify(after)
         count = self._count(after.position)
         visible = max(visible, count)  # who knows a point may see up to it
+        end = min(visible, count + scan)
         found: list[RecordedEvent] = []
         size = 0
-        while count < visible and len(found) < limit and size < _PAGE_BYTES:
+        while count < end and len(found) < limit and size < _PAGE_BYTES:
             event = self.events[count]
             count += 1
             if wanted.passes(event):

@@ -1,5 +1,7 @@
 """The log's file: how it is made, what is refused as a log, and what others may do to it."""
 
+# ruff: noqa: ASYNC240 - these tests are alone on their event loop
+
 import os
 import subprocess
 from collections.abc import Iterator
@@ -17,8 +19,8 @@ from diptych.errors import (
     StoreError,
 )
 from diptych.messages import EventData
-from diptych.store.contract import ANY_VERSION, Append, CommandKey, CommandRecord, Load, Write
 from diptych.sqlite_library import Connection, sqlite
+from diptych.store.contract import ANY_VERSION, Append, CommandKey, CommandRecord, Load, Write
 from diptych.store.sqlite.store import SqliteEventStore
 
 

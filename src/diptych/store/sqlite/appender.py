@@ -1,6 +1,7 @@
 """Committing on the event loop while commits are quick, and in a thread when they are not."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from diptych.store.subscription import LogSignal
 
 _EVENTS_HERE: Final = 1_000
 _BYTES_HERE: Final = 1_000_000
+_log = logging.getLogger(__name__)
 
 
 class Appender:
@@ -62,8 +64,10 @@ class Appender:
             done = loop.run_in_executor(self._thread, self._committer.checkpoint)
             done.add_done_callback(self._checkpointed)
 
-    def _checkpointed(self, _: "asyncio.Future[None]") -> None:
+    def _checkpointed(self, done: "asyncio.Future[None]") -> None:
         self._checkpointing = False
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.warning("a checkpoint failed and will be tried again", exc_info=error)
 
 
 def _is_small(batch: Sequence[Append]) -> bool:

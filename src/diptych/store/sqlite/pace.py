@@ -1,6 +1,6 @@
 """Where blocking work runs: on the event loop while it is quick, in a thread after it was slow."""
 
-import time
+from time import monotonic
 from typing import Final
 
 _SLOW: Final = 0.002
@@ -24,11 +24,11 @@ class Pace:
 
     @property
     def quick(self) -> bool:
-        return time.monotonic() >= self._spared_until
+        return monotonic() >= self._spared_until
 
     def took(self, seconds: float) -> None:
         """Note a piece of work that was done on the event loop."""
         self._average += (seconds - self._average) / _MEMORY
         if self._average >= _SLOW:
-            self._spared_until = time.monotonic() + min(_SHARE * seconds, _LONGEST_REST)
+            self._spared_until = monotonic() + min(_SHARE * seconds, _LONGEST_REST)
             self._average = 0.0
