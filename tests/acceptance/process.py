@@ -30,6 +30,7 @@ class Process:
         deadline = time.monotonic() + 30
         while not self._ready():
             if self._running.poll() is not None or time.monotonic() > deadline:
+                self._running.kill()
                 raise AssertionError(f"the service did not start: {self.end()}")
             time.sleep(0.02)
 

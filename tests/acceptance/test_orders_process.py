@@ -61,6 +61,14 @@ def test_the_read_database_is_built_again_from_the_log(service: Process, tmp_pat
     assert httpx.get(f"{service.url}{location}").json()["total_amount"] == "7.00"
 
 
+def test_answers_do_not_wait_for_acknowledgements(service: Process) -> None:
+    """Nagle's algorithm and delayed acknowledgements together would make each answer 40 ms late."""
+    service.start()
+    with httpx.Client(base_url=service.url) as client:
+        seconds = [client.get("/livez").elapsed.total_seconds() for _ in range(20)]
+    assert sorted(seconds)[10] < 0.02
+
+
 def test_it_listens_on_this_machine_only(service: Process) -> None:
     service.start()
     with socket.socket() as elsewhere, pytest.raises(OSError, match="refused"):

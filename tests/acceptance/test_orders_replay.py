@@ -23,7 +23,7 @@ def service(tmp_path: Path) -> Iterator[Process]:
 def invoices(tmp_path: Path) -> Path:
     """60 orders of 9 customers and a guest, with everything that is to be left out."""
     lines = [
-        f"{number},p{line},THING {line},{line},1/12/2010,{line}.{number:02},{customer},Norway"
+        f"{number},p{line},THING {line},{line},1/12/2010,{line}.{number - 100:02},{customer},Norway"
         for number in range(100, 160)
         for line in range(4)
         for customer in [number % 10 or ""]
@@ -47,7 +47,8 @@ def test_invoices_become_orders_and_again_changes_nothing(service: Process, invo
 
 def test_the_verification_finds_what_is_wrong(service: Process, invoices: Path) -> None:
     service.start()
-    run_module("examples.orders.replay", str(invoices), "--url", service.url)
+    replayed = run_module("examples.orders.replay", str(invoices), "--url", service.url)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     [order] = httpx.get(f"{service.url}/orders/search?page_size=1&status=open").json()["items"]
     httpx.post(f"{service.url}/orders/{order['order_id']}/ship")
     verified = run_module("examples.orders.verify", str(invoices), "--url", service.url)
