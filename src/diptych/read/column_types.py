@@ -162,6 +162,11 @@ def _utc_text(value: datetime) -> str:
     return text if len(text) == _TIME_WIDTH else text[:-1] + ".000000Z"
 
 
+def _aware(value: datetime) -> datetime:
+    """asyncpg gives the first and the last moment that Python knows without their zone."""
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
 def _exact_datetime(value: datetime) -> datetime:
     return datetime.combine(value.date(), value.timetz())
 
@@ -230,7 +235,7 @@ KINDS: Final[Mapping[type, Kind]] = {
             datetime,
             like(datetime, _exact_datetime),
             Stored(_SQLITE_TEXT, _utc_text, datetime.fromisoformat),
-            Stored(sa.DateTime(timezone=True), _in_utc),
+            Stored(sa.DateTime(timezone=True), _in_utc, _aware),
         ),
         Kind(
             date,

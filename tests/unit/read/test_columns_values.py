@@ -168,6 +168,13 @@ def test_a_decimal_comes_back_from_sqlite_with_its_places() -> None:
     assert str(LAYOUT.row(LAYOUT.values(whole, SQLITE), SQLITE).total) == "3.00"
 
 
+@pytest.mark.parametrize("moment", [datetime.min, datetime.max])
+def test_a_time_that_asyncpg_gives_without_zone_gets_it_back(moment: datetime) -> None:
+    values = LAYOUT.values(replace(EXAMPLE, created_at=moment.replace(tzinfo=UTC)), POSTGRES)
+    given = [moment if each == moment.replace(tzinfo=UTC) else each for each in values]
+    assert LAYOUT.row(given, POSTGRES).created_at == moment.replace(tzinfo=UTC)
+
+
 def test_times_have_one_width_on_sqlite() -> None:
     times = [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(5, 1, 1, 0, 0, 0, 7, UTC)]
     found = [LAYOUT.value("created_at", each, SQLITE) for each in times]
