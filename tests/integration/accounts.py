@@ -1,7 +1,6 @@
 """The example of the read side's tests: accounts, their view, and a read side over a log."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from diptych.read.rows import Rows, Versioned
 from diptych.read.side import ReadSide
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.read.view import View
-from diptych.store.contract import ANY_VERSION, Append, EventStore, Write
+from diptych.store.contract import ANY_VERSION, START, Append, EventStore, LogPage, Write
 from diptych.tokens import Token
 
 
@@ -260,24 +259,21 @@ async def all_accounts(side: ReadSide, at_least: Token | None = None) -> dict[UU
 async def expected_accounts(store: EventStore) -> dict[UUID, Account]:
     """An independent fold over the whole log: one event at a time, nothing kept elsewhere."""
     found: dict[UUID, Account] = {}
-    page = await store.read(limit=100_000, categories=frozenset({"account"}))
-    assert page.scanned.position == page.head
-    for recorded, event in await account_events.decode(page.events):
-        row = project(found.get(event.account_id), event, recorded)
-        found.pop(event.account_id, None)
-        if row is not None:
-            found[event.account_id] = row
+    async for page in pages_of(store):
+        for recorded, event in await account_events.decode(page.events):
+            row = project(found.get(event.account_id), event, recorded)
+            found.pop(event.account_id, None)
+            if row is not None:
+                found[event.account_id] = row
     return found
 
 
-def counting(rule: Callable[..., Any], calls: Counter[int]) -> Callable[..., Any]:
-    """`rule`, noting the position of each event that it is called with."""
-
-    def counted(row: Any, event: Any, recorded: RecordedEvent) -> Any:
-        calls[recorded.position] += 1
-        return rule(row, event, recorded)
-
-    return counted
+async def pages_of(store: EventStore) -> AsyncIterator[LogPage]:
+    after, head = START, 1
+    while after.position < head:
+        page = await store.read(after=after, categories=frozenset({"account"}))
+        yield page
+        after, head = page.scanned, page.head
 
 
 SOON = timedelta(milliseconds=50)

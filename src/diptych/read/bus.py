@@ -54,6 +54,7 @@ class QueryBus:
         When the time is up it raises, or with `on_timeout="stale"` answers with what there is.
         """
         handler = self._find(query)
+        await asyncio.sleep(0)  # or who asks in a loop would keep everyone else from running
         if at_least is not None:
             await consistency.verify(at_least)
         wanted = [model.wanted for model in handler.reads]

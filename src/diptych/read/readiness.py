@@ -8,11 +8,12 @@ from enum import Enum
 from typing import Final
 
 from diptych.clock import Clock
-from diptych.read.database import ReadDatabase
+from diptych.read.database import ReadDatabase, Standing
 from diptych.read.projector import Projector, Status
-from diptych.store.contract import EventStore, Point
+from diptych.store.contract import START, EventStore, Point
 
 _STUCK_AFTER: Final = timedelta(seconds=10)
+_UNKNOWN: Final = Standing(0, serving=False, point=START)
 
 
 class State(Enum):
@@ -93,15 +94,16 @@ async def readiness(
     head = (await store.head()).position
     views: list[ViewStatus] = []
     for projector in projectors:
-        standing = standings.get(projector.model.wanted)
-        position = standing.point.position if standing else 0
-        lag = await _lag(position, head=head, store=store, clock=clock)
-        views.append(_view_status(projector, position=position, head=head, lag=lag))
+        standing = standings.get(projector.model.wanted) or _UNKNOWN
+        lag = await _lag(standing.point.position, head=head, store=store, clock=clock)
+        views.append(_view_status(projector, standing, head=head, lag=lag))
     return Readiness(head, tuple(views))
 
 
-def _view_status(projector: Projector, *, position: int, head: int, lag: timedelta) -> ViewStatus:
-    model, pace = projector.model, projector.pace
+def _view_status(
+    projector: Projector, standing: Standing, *, head: int, lag: timedelta
+) -> ViewStatus:
+    model, pace, position = projector.model, projector.pace, standing.point.position
     left = None
     if position < head and pace.positions_per_second:
         left = timedelta(seconds=(head - position) / pace.positions_per_second)
@@ -109,7 +111,7 @@ def _view_status(projector: Projector, *, position: int, head: int, lag: timedel
         name=model.name,
         fingerprint=model.fingerprint,
         revision=projector.target.revision,
-        state=_state(projector, lag),
+        state=_state(projector, standing, lag),
         position=position,
         head=head,
         lag=lag,
@@ -122,18 +124,19 @@ def _view_status(projector: Projector, *, position: int, head: int, lag: timedel
 
 async def _lag(position: int, *, head: int, store: EventStore, clock: Clock) -> timedelta:
     """The age of the first event after the checkpoint."""
-    if position >= head:
-        return timedelta(0)
-    page = await store.read(after=Point(position), limit=1)
-    if not page.events:
-        return timedelta(0)
-    return max(clock.now() - page.events[0].recorded_at, timedelta(0))
+    while position < head:
+        page = await store.read(after=Point(position), limit=1)
+        if page.events:
+            return max(clock.now() - page.events[0].recorded_at, timedelta(0))
+        position = page.scanned.position
+    return timedelta(0)
 
 
-def _state(projector: Projector, lag: timedelta) -> State:
+def _state(projector: Projector, standing: Standing, lag: timedelta) -> State:
     if projector.status is Status.STOPPED:
         return State.STOPPED
-    if not projector.serves:
+    caught_up = projector.serves or standing.point.position >= projector.target.serves_from
+    if not (standing.serving and caught_up):
         return State.BUILDING
     still = timedelta(seconds=asyncio.get_running_loop().time() - projector.moved_at)
     threshold = max(_STUCK_AFTER, projector.model.max_lag)
