@@ -173,6 +173,7 @@ def test_decimals_keep_their_zeros() -> None:
         ZoneInfo("America/New_York"),
         timezone(timedelta(hours=5, minutes=30)),
         timezone(timedelta(minutes=53, seconds=28)),
+        timezone(timedelta(seconds=1)),
         timezone(timedelta(hours=-3)),
     ],
     ids=str,
@@ -231,6 +232,12 @@ def test_text_that_only_looks_suspect_is_stored() -> None:
         assert codec.decode(codec.encode(item)) == item
 
 
+def test_beside_suspect_text_every_other_value_is_stored_as_ever() -> None:
+    codec = json_codec(tuple[str, Level, Decimal, bool, float])
+    values = ("NaN", Level.HIGH, Decimal("1E+400"), True, 1e308)
+    assert codec.decode(codec.encode(values)) == values
+
+
 def test_a_limit_of_the_type_holds_for_what_is_stored() -> None:
     codec = json_codec(Annotated[str, Meta(max_length=3)])
     with pytest.raises(LimitExceeded) as refused:
@@ -254,6 +261,16 @@ def test_a_class_that_joins_a_union_reads_what_was_stored_without_its_name() -> 
 def test_the_members_of_a_union_of_records_carry_their_class() -> None:
     data = json_codec(Paid).encode(Paid(Card("1")))
     assert b'"payment":{"$type":"Card","number":"1"' in data
+
+
+def test_equal_sets_of_anything_have_one_canonical_form() -> None:
+    codec = json_codec(frozenset[frozenset[Item]])
+    one, two, three = (Item("a", Decimal(price)) for price in "123")
+    value = frozenset({frozenset({one, two}), frozenset({three})})
+    names = [
+        [item["price"] for item in part] for part in msgspec.json.decode(codec.canonical(value))
+    ]
+    assert names == [["1", "2"], ["3"]]
 
 
 def test_equal_sets_and_dicts_have_one_canonical_form() -> None:

@@ -50,7 +50,8 @@ class EdgeDecoder(Generic[T]):
             fields: dict[str, Any] = getattr(tp, "model_fields", {})
             self._types = {field.alias or name: field.annotation for name, field in fields.items()}
         else:
-            self._type = mirrors_of(tp, edge=True).root
+            mirrors = mirrors_of(tp, edge=True)
+            self._type, self._timed = mirrors.root, mirrors.timed
             self._codec = json_codec(tp)
             self._decoder = decoder_of(self._type, check_nested)
             self._read, self._types = self._read_mirror, _types_of(self._type)
@@ -70,7 +71,7 @@ class EdgeDecoder(Generic[T]):
             raise InvalidInput("body", "is empty; it must be JSON")
         try:
             return self._read(data)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
             raise refusal(error, self._type, root="body") from None
 
     def decode_text(
@@ -109,7 +110,7 @@ class EdgeDecoder(Generic[T]):
     def _read_mirror(self, data: bytes) -> T:
         mirror = self._decoder.decode(data)
         _refuse_repeated_keys(data)
-        value: T = self._codec.decode(settled(mirror))
+        value: T = self._codec.decode(settled(mirror, self._timed))
         return value
 
     def _read_model(self, data: bytes) -> T:

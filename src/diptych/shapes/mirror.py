@@ -41,6 +41,7 @@ from diptych.shapes.fields import (
     name_of,
     unwrap,
 )
+from diptych.shapes.times import Timed, timed_fields
 
 TAG_FIELD: Final = "$type"
 """No Python attribute can have this name, so no field is ever in its way."""
@@ -80,17 +81,19 @@ class Mirrors:
     """The mirrors of one root type; `root` is the mirror of that itself.
 
     `choices` are the records to be told apart, with field and value of their tags; `found` is
-    what they are found to be.
+    what they are found to be. `unordered` tells that there are sets or dicts somewhere.
     """
 
     def __init__(self, root: Any, *, edge: bool, choices: Mapping[type, Tag]) -> None:
         self.choices = choices
         self.found: dict[type, Tag] = {}
+        self.unordered = False
         self._edge = edge
         self._made: dict[Any, type[Struct]] = {}
         self._fields: dict[type, dict[str, str]] = {}
-        self._classes: dict[type, type] = {}
+        self._classes: dict[type[Struct], type] = {}
         self.root: Any = self._mirror(root, name_of(root))
+        self.timed: Timed = timed_fields(self._classes)
 
     def lower(self, value: Any) -> Any:
         """From the user's object to what its mirror can be converted from."""
@@ -140,6 +143,7 @@ class Mirrors:
 
     def _container(self, base: Any, origin: Any, at: str) -> Any:
         check_key(base, at)
+        self.unordered |= origin not in {list, tuple}
         inner = (arg if arg is ... else self._mirror(arg, at) for arg in get_args(base))
         return origin[tuple(inner)]
 

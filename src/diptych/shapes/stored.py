@@ -7,16 +7,16 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
 import msgspec
 
 from diptych.errors import ConfigurationError
-from diptych.shapes.exact import exact, is_suspect
+from diptych.shapes.exact import exact, is_suspect, ordered
 from diptych.shapes.fields import is_model
 from diptych.shapes.mirror import NATIVE, mirrors_of
 from diptych.shapes.models import ModelCodec, dump_nested, load_nested
 from diptych.shapes.refusals import refusal
+from diptych.shapes.times import Timed, all_in_utc
 
 T = TypeVar("T")
 
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=dump_nested)
-_SORTED: Final = msgspec.json.Encoder(enc_hook=dump_nested, order="deterministic")
 _REFUSED: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -35,7 +35,10 @@ class JsonCodec(Protocol[T]):
         ...
 
     def canonical(self, value: T) -> bytes:
-        """As `encode`, with sets and dicts in order: the same in every process, to be hashed."""
+        """As `encode`, with sets and dicts in order: the same in every process, to be hashed.
+
+        Only the sets in a pydantic model come as they are.
+        """
         ...
 
     def decode(self, data: bytes) -> T:
@@ -67,19 +70,24 @@ _codecs: dict[Any, JsonCodec[Any]] = {}
 class _MirrorCodec(Generic[T]):
     def __init__(self, tp: Any) -> None:
         mirrors = mirrors_of(tp, edge=False)
-        self._mirror = mirrors.root
+        self._mirror, self._timed = mirrors.root, mirrors.timed
         self._checked: Callable[[Any], Any] = partial(
             msgspec.convert, type=mirrors.root, from_attributes=True, builtin_types=NATIVE
         )
         self._lower = mirrors.lower if mirrors.choices else None
         self._lift = mirrors.lift if mirrors.choices else None
         self._read = decoder_of(mirrors.root if mirrors.choices else tp).decode
+        self._reread = decoder_of(mirrors.root).decode if mirrors.unordered else None
 
     def encode(self, value: T) -> bytes:
-        return self._write(value, _ENCODER)
+        try:
+            return settled(self._checked(self._lower(value) if self._lower else value), self._timed)
+        except _REFUSED as error:
+            raise refusal(error, self._mirror, root="value") from None
 
     def canonical(self, value: T) -> bytes:
-        return self._write(value, _SORTED)
+        data = self.encode(value)
+        return _ENCODER.encode(ordered(self._reread(data))) if self._reread else data
 
     def decode(self, data: bytes) -> T:
         try:
@@ -88,24 +96,19 @@ class _MirrorCodec(Generic[T]):
         except (*_REFUSED, TypeError) as error:
             raise refusal(error, self._mirror, root="value") from None
 
-    def _write(self, value: T, encoder: msgspec.json.Encoder) -> bytes:
-        try:
-            mirror = self._checked(self._lower(value) if self._lower else value)
-            return settled(mirror, encoder)
-        except _REFUSED as error:
-            raise refusal(error, self._mirror, root="value") from None
 
-
-def settled(mirror: Any, encoder: msgspec.json.Encoder = _ENCODER) -> bytes:
+def settled(mirror: Any, timed: Timed) -> bytes:
     """A checked mirror as JSON, after the last doubts about its text, decimals and times.
 
     Raises: InvalidInput, or what msgspec raises.
     """
     try:
-        data = encoder.encode(mirror)
+        data = _ENCODER.encode(mirror)
     except UnicodeEncodeError:
         data = b"\\u0000"  # suspect: the search for the culprit names the field
-    return encoder.encode(exact(mirror)) if is_suspect(data) else data
+    if is_suspect(data) or not all_in_utc(mirror, timed):
+        return _ENCODER.encode(exact(mirror))
+    return data
 
 
 def decoder_of(
