@@ -101,9 +101,6 @@ def like(python: type, convert: Callable[[Any], Any] | None = None) -> Callable[
     return exact
 
 
-# Numbers
-
-
 def _integer(value: int) -> int:
     if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
         raise Unfit("must fit 64 bits")

@@ -212,8 +212,11 @@ def test_the_version_of_python_does_not_matter(version: str) -> None:
 
 
 def interpreter(version: str) -> str | None:
+    """One that starts: of a version that is not there a manager may leave a shim that does not."""
     managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    return str(managed[-1]) if managed else shutil.which(f"python{version}")
+    found = str(managed[-1]) if managed else shutil.which(f"python{version}")
+    starts = found and subprocess.run([found, "--version"], capture_output=True).returncode == 0
+    return found if starts else None
 
 
 def made_by(python: str, **environment: str) -> str:
