@@ -18,6 +18,20 @@ _COLUMNS = {
     "CustomerID",
     "Country",
 }
+_COUNTED = (
+    "lines",
+    "invoices",
+    "invoices starting with C, left out",
+    "lines of those, left out",
+    "lines without a positive quantity, left out",
+    "lines without a positive price, left out",
+    "invoices without a line to order, left out",
+    "orders to place",
+    "orders to place for guests",
+    "orders placed",
+    "lines ordered",
+    "orders cancelled",
+)
 _GUEST = "guest"
 _CANCEL_EVERY = 10
 
@@ -55,7 +69,7 @@ class Invoice:
 class Report:
     """What was read, and what became of it."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTED, 0)))
     refused: list[str] = field(default_factory=list)
     failed: bool = False
 
@@ -75,7 +89,8 @@ def read_invoices(path: Path, report: Report) -> list[Invoice]:
         elif items := _items(its_lines, report):
             cancelled = (len(invoices) + 1) % _CANCEL_EVERY == 0
             customer = its_lines[0]["CustomerID"].strip() or _GUEST
-            report.counts["orders of guests"] += customer == _GUEST
+            report.counts["orders to place"] += 1
+            report.counts["orders to place for guests"] += customer == _GUEST
             country = its_lines[0]["Country"]
             invoices.append(Invoice(number, customer, country, items, cancelled))
         else:

@@ -127,7 +127,7 @@ def _print(report: Report, console: Console, seconds: float) -> None:
     table.add_row("orders a second", f"{report.counts['orders placed'] / seconds:,.0f}")
     console.print(table)
     for refusal in report.refused[:20]:
-        console.print(f"[red]{escape(refusal)}", highlight=False)
+        console.print(f"[red]{escape(refusal)}", highlight=False, soft_wrap=True)
 
 
 async def run(options: argparse.Namespace, console: Console) -> int:
@@ -141,7 +141,9 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             service = Service(client, console, options.patience)
             await replay(invoices, service, report, options.concurrency)
     except* ReplayFailed as failures:
-        console.print(f"[red]{escape(str(failures.exceptions[0]))}", highlight=False)
+        console.print(
+            f"[red]{escape(str(failures.exceptions[0]))}", highlight=False, soft_wrap=True
+        )
         report.failed = True
     _print(report, console, time.monotonic() - start)
     return 2 if report.failed else min(len(report.refused), 1)
@@ -153,7 +155,7 @@ def main() -> int:
         description="Turn the invoices of a CSV file into orders, over HTTP.",
     )
     parser.add_argument("file", type=Path, help="a CSV file of the Online Retail data set")
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", type=_url, default="http://127.0.0.1:8000")
     parser.add_argument("--concurrency", type=_positive, default=8, help="orders at a time")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for an answer")
     try:
@@ -161,6 +163,12 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; run it again to go on\n")
         return 130
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(text)
+    return text
 
 
 def _positive(text: str) -> int:

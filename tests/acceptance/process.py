@@ -1,8 +1,8 @@
 """The order service as a process of its own, as `make run` starts it."""
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,60 +16,65 @@ ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """Starts, kills and stops the service; its port and its files stay the same."""
+    """Starts, kills and stops the service. Its files stay the same, and its port after the first
+    start, when it is given a free one.
+    """
 
     def __init__(self, data: Path, **environment: str) -> None:
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {"PORT": str(self.port), "DATA": str(data), **environment}
-        self._running: subprocess.Popen[str] | None = None
+        self.port = 0
+        self._environment = {"DATA": str(data), **environment}
+        self._printed = data.parent / f"{data.name}.printed.txt"
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Return when it is ready."""
-        self._running = start_module("examples.orders", **self._environment)
+        with self._printed.open("wb") as output:
+            self._running = subprocess.Popen(
+                [sys.executable, "-m", "examples.orders"],
+                cwd=ROOT,
+                env=_environment({**self._environment, "PORT": str(self.port)}),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         deadline = time.monotonic() + 30
         while not self._ready():
             if self._running.poll() is not None or time.monotonic() > deadline:
-                self._running.kill()
-                raise AssertionError(f"the service did not start: {self.end()}")
+                self.tidy()
+                raise AssertionError(f"the service did not start: {self._printed.read_text()}")
             time.sleep(0.02)
 
     def kill(self) -> None:
         """As `kill -9`."""
-        self._send(signal.SIGKILL)
+        self._end(signal.SIGKILL)
 
     def stop(self) -> tuple[int, str]:
         """SIGTERM; its exit code and all that it printed."""
-        self._send(signal.SIGTERM)
-        assert self._running is not None
-        output = self.end()
-        return self._running.returncode, output
-
-    def end(self) -> str:
-        """What it printed; it is killed if it does not end by itself."""
-        if self._running is None:
-            return ""
-        try:
-            return self._running.communicate(timeout=20)[0]
-        except subprocess.TimeoutExpired:
-            self._running.kill()
-            return f"still running after 20 s\n{self._running.communicate()[0]}"
-
-    def _send(self, number: signal.Signals) -> None:
-        assert self._running is not None
-        self._running.send_signal(number)
-        if number is signal.SIGKILL:
-            self.end()
-
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        code = self._end(signal.SIGTERM)
+        return code, self._printed.read_text()
 
     def tidy(self) -> None:
         if self._running is not None and self._running.poll() is None:
             self.kill()
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._running is not None
+        assert self._running.poll() is None, f"it had ended: {self._printed.read_text()}"
+        self._running.send_signal(number)
+        return self._running.wait(timeout=20)
+
+    def _ready(self) -> bool:
+        printed = re.search(r"http://127\.0\.0\.1:(\d+)", self._printed.read_text())
+        if printed is None:
+            return False
+        self.port = int(printed[1])
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
 
 
 @contextmanager
@@ -109,10 +114,3 @@ def start_module(name: str, *arguments: str, **environment: str) -> subprocess.P
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -61,7 +61,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "invoices without a line to order, left out": 1,
         "lines without a positive quantity, left out": 2,
         "lines without a positive price, left out": 1,
-        "orders of guests": 1,
+        "orders to place": 1,
+        "orders to place for guests": 1,
     }
 
 
