@@ -215,8 +215,10 @@ def interpreter(version: str) -> str | None:
     """One that starts: of a version that is not there a manager may leave a shim that does not."""
     managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
     found = str(managed[-1]) if managed else shutil.which(f"python{version}")
-    starts = found and subprocess.run([found, "--version"], capture_output=True).returncode == 0
-    return found if starts else None
+    if found is None:
+        return None
+    started = subprocess.run([found, "--version"], check=False, capture_output=True)
+    return found if started.returncode == 0 else None
 
 
 def made_by(python: str, **environment: str) -> str:
