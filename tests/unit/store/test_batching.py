@@ -7,6 +7,7 @@ import pytest
 
 from diptych.errors import OutcomeUnknown, Overloaded, StoreClosed
 from diptych.store.batching import Batcher
+from diptych.testing import wait_until
 
 
 class Recorder:
@@ -24,10 +25,8 @@ class Recorder:
         return list(items)
 
 
-async def started(recorder: Recorder, calls: int = 1) -> None:
-    async with asyncio.timeout(2):
-        while len(recorder.calls) < calls:
-            await asyncio.sleep(0)
+async def started(recorder: Recorder) -> None:
+    await wait_until(lambda: bool(recorder.calls))
 
 
 async def test_a_lone_item_goes_at_once() -> None:

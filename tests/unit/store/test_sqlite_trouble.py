@@ -4,6 +4,7 @@
 
 import asyncio
 import resource
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
@@ -200,6 +201,20 @@ async def test_a_log_whose_file_was_deleted_acknowledges_nothing_more(
         for _ in range(2):
             with pytest.raises(StorageCorrupt, match="deleted or replaced while it was open"):
                 await store.append(placed())
+
+
+@pytest.mark.skipif(sqlite.__name__ == "sqlite3", reason="there is only one SQLite library here")
+async def test_a_second_sqlite_library_in_this_process_is_noticed(
+    store: SqliteEventStore, path: Path
+) -> None:
+    """Its close drops this process's locks and takes the `-wal` file for nobody's."""
+    await store.append(placed())
+    with closing(sqlite3.connect(path)) as stranger:
+        assert stranger.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    with pytest.raises(OutcomeUnknown):
+        await store.append(placed())
+    with pytest.raises(StorageCorrupt, match="deleted or replaced"):
+        await store.append(placed())
 
 
 async def test_an_append_waits_in_a_thread_for_another_process_that_appends(
