@@ -187,10 +187,11 @@ def check_depth(data: bytes) -> None:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) < len(pairs):
-        keys = [key for key, _ in pairs]
-        key = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidInput(key if _NAME.fullmatch(key) else "body", "is given twice")
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise InvalidInput(key if _NAME.fullmatch(key) else "body", "is given twice")
+        seen.add(key)
 
 
 _REPEATS: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=str, parse_float=str)

@@ -164,6 +164,8 @@ def _members(tp: Any) -> Iterable[Any]:
 def _inside(tp: Any, step: str) -> Iterable[Any]:
     base = unwrap(tp)[0]
     if isinstance(base, type) and issubclass(base, msgspec.Struct):
+        if step == base.__struct_config__.tag_field:
+            return (Literal[base.__struct_config__.tag],)
         return [field.type for field in msgspec.structs.fields(base) if field.encode_name == step]
     args = [arg for arg in get_args(base) if arg is not ...]
     if get_origin(base) is tuple and len(args) > 1:
