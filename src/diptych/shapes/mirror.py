@@ -5,8 +5,7 @@ kind: it writes a field whatever is in it, writes NaN as null, drops the seconds
 passes over unknown fields, and cannot tell the members of a union of dataclasses apart. So each
 record (dataclass or Struct) gets a mirror: a Struct with the same fields, on which all of this is
 said in msgspec's own terms. A value is first converted to its mirror, which checks every field and
-names the one that is wrong, and the mirror is written; that costs a third of writing the value
-itself in Python.
+names the one that is wrong, and the mirror is written. Both are done by msgspec's compiled code.
 
 Two kinds: the `stored` mirror takes what Python holds; the `edge` mirror takes JSON from outside:
 no unknown fields, decimals as strings. Where a union has several records, its members carry
