@@ -179,6 +179,11 @@ async def test_other_paths_and_methods_are_problems_too(
     assert status != 405 or answer.headers["allow"]
 
 
+async def test_a_wrong_method_is_told_which_are_right(client: httpx.AsyncClient) -> None:
+    assert (await client.put(f"/orders/{unknown_id()}")).headers["allow"] == "DELETE, GET"
+    assert (await client.delete("/orders")).headers["allow"] == "POST"
+
+
 async def test_a_method_override_is_not_listened_to(service: Service) -> None:
     order_id = await service.create()
     headers = {"X-HTTP-Method-Override": "DELETE"}

@@ -7,6 +7,7 @@ has given out. Tokens that clients send are never taken for that, they could cla
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid5
@@ -18,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from diptych.app import Application
@@ -136,7 +138,10 @@ class Edge:
         return json_response(body, headers=headers)
 
     async def _answer_error(self, request: Request, error: Exception) -> Response:
-        return self._problems.of(error, conditional=IF_MATCH in request.headers).response()
+        problem = self._problems.of(error, conditional=IF_MATCH in request.headers)
+        if problem.status == 405:
+            problem = replace(problem, headers={"Allow": ", ".join(_methods(request))})
+        return problem.response()
 
     async def _finish(self, scope: Scope) -> RawHeaders:
         """The token of an answer whose route gave none: that of the request, or a newer one."""
@@ -151,6 +156,15 @@ class Edge:
         head = await self.app.log.head()
         self._newest = later(self._newest, Token(self.app.log.id, head.position, head.event_id))
         return self._newest
+
+
+def _methods(request: Request) -> list[str]:
+    """Those of all routes with this path; Starlette lists those of the first one only."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def json_response(

@@ -43,10 +43,19 @@ _PROBLEM: Final[Schema] = {
     },
 }
 _TEXT: Final[Schema] = {"type": "string"}
-_REQUEST_HEADERS: Final[Mapping[str, str]] = {
-    TOKEN: "From an earlier answer: this one sees at least what that one saw.",
-    IDEMPOTENCY_KEY: "Sent again with the same request, it takes effect once and answers the same.",
-    IF_MATCH: "The ETag that the client has seen; 412 if there is a newer version.",
+_REQUEST_HEADERS: Final[Mapping[str, tuple[str, str]]] = {
+    TOKEN: (
+        r"^[A-Za-z0-9_-]{64}$",
+        "From an earlier answer: this one sees at least what that one saw.",
+    ),
+    IDEMPOTENCY_KEY: (
+        r"^[!-~]{1,255}$",
+        "Sent again with the same request, it takes effect once and answers the same.",
+    ),
+    IF_MATCH: (
+        r'^(\*|"(0|[1-9][0-9]{0,17})")$',
+        "The ETag that the client has seen; 412 if there is a newer version.",
+    ),
 }
 
 
@@ -159,10 +168,13 @@ def _parameters(tp: type, in_path: Sequence[str], *, within: str) -> list[Schema
 
 
 def _headers(*names: str) -> list[Schema]:
-    return [
-        {**_parameter(name, "header", _TEXT, required=False), "description": _REQUEST_HEADERS[name]}
-        for name in names
-    ]
+    found: list[Schema] = []
+    for name in names:
+        pattern, description = _REQUEST_HEADERS[name]
+        schema = {"type": "string", "pattern": pattern}
+        parameter = _parameter(name, "header", schema, required=False)
+        found.append({**parameter, "description": description})
+    return found
 
 
 def _parameter(name: str, where: str, schema: Schema, *, required: bool) -> Schema:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from diptych import InvalidInput, LimitExceeded, Rejected
+from diptych import InvalidInput, LimitExceeded
+from diptych.testing import DeciderSpec
 from examples.orders.order import (
     MAX_ADDRESS,
     MAX_DESCRIPTION,
@@ -30,6 +31,7 @@ from examples.orders.order import (
     OrderItem,
     OrderItemAdded,
     OrderNotFound,
+    OrderRejected,
     OrderShipped,
     ShipOrder,
     Status,
@@ -48,8 +50,7 @@ SHIPPED = OrderShipped(ORDER, CUSTOMER)
 CANCELLED = OrderCancelled(ORDER, CUSTOMER, "changed my mind")
 
 
-def decided(*history: OrderEvent, command: OrderCommand) -> list[OrderEvent]:
-    return list(orders.decide(command, orders.fold(history), None))
+spec = DeciderSpec(orders)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def decided(*history: OrderEvent, command: OrderCommand) -> list[OrderEvent]:
 def test_an_open_order_does_what_it_is_told(
     history: list[OrderEvent], command: OrderCommand, events: list[OrderEvent]
 ) -> None:
-    assert decided(*history, command=command) == events
+    spec.given(*history).when(command).then(*events)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_an_open_order_does_what_it_is_told(
     [([CREATED, SHIPPED], SHIP), ([CREATED, CANCELLED], CancelOrder(ORDER, "another reason"))],
 )
 def test_what_is_already_so_is_no_events(history: list[OrderEvent], command: OrderCommand) -> None:
-    assert decided(*history, command=command) == []
+    spec.given(*history).when(command).then_nothing()
 
 
 @pytest.mark.parametrize(
@@ -93,11 +94,10 @@ def test_what_is_already_so_is_no_events(history: list[OrderEvent], command: Ord
     ],
 )
 def test_what_may_not_happen_is_refused_and_names_the_order(
-    history: list[OrderEvent], command: OrderCommand, refusal: type[Rejected]
+    history: list[OrderEvent], command: OrderCommand, refusal: type[OrderRejected]
 ) -> None:
-    with pytest.raises(refusal, match=str(ORDER)) as refused:
-        decided(*history, command=command)
-    assert vars(refused.value)["order_id"] == ORDER
+    refused = spec.given(*history).when(command).then_rejected(refusal, match=str(ORDER))
+    assert refused.order_id == ORDER
 
 
 BAD_ITEMS = [
@@ -125,12 +125,9 @@ BAD_ITEMS = [
 @pytest.mark.parametrize(("field", "value"), BAD_ITEMS)
 def test_an_item_that_cannot_be_is_refused_and_named(field: str, value: object) -> None:
     bad = replace(TEA, **{field: value})
-    with pytest.raises(InvalidInput) as refused:
-        decided(command=replace(CREATE, items=(TEA, bad)))
-    assert refused.value.field == f"items.1.{field}"
-    with pytest.raises(InvalidInput) as refused:
-        decided(CREATED, command=replace(ADD, **{field: value}))
-    assert refused.value.field == field
+    create, add = replace(CREATE, items=(TEA, bad)), replace(ADD, **{field: value})
+    assert spec.given().when(create).then_rejected(InvalidInput).field == f"items.1.{field}"
+    assert spec.given(CREATED).when(add).then_rejected(InvalidInput).field == field
 
 
 @pytest.mark.parametrize(
@@ -145,22 +142,20 @@ def test_an_item_that_cannot_be_is_refused_and_named(field: str, value: object) 
     ],
 )
 def test_an_order_that_cannot_be_is_refused_and_named(field: str, value: object) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        decided(command=replace(CREATE, **{field: value}))
-    assert refused.value.field == field
+    create = replace(CREATE, **{field: value})
+    assert spec.given().when(create).then_rejected(InvalidInput).field == field
 
 
 def test_a_reason_has_a_limit() -> None:
-    with pytest.raises(LimitExceeded) as refused:
-        decided(CREATED, command=CancelOrder(ORDER, "x" * (MAX_REASON + 1)))
-    assert (refused.value.field, refused.value.limit) == ("reason", MAX_REASON)
+    cancel = CancelOrder(ORDER, "x" * (MAX_REASON + 1))
+    refused = spec.given(CREATED).when(cancel).then_rejected(LimitExceeded)
+    assert (refused.field, refused.limit) == ("reason", MAX_REASON)
 
 
 def test_an_order_has_a_greatest_number_of_items_however_they_came() -> None:
     full = replace(CREATED, items=(TEA,) * (MAX_ITEMS - 1))
-    assert decided(full, command=ADD) == [ADDED]
-    with pytest.raises(LimitExceeded):
-        decided(full, ADDED, command=ADD)
+    spec.given(full).when(ADD).then(ADDED)
+    spec.given(full, ADDED).when(ADD).then_rejected(LimitExceeded)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +163,7 @@ def test_an_order_has_a_greatest_number_of_items_however_they_came() -> None:
     [("0", "0.00"), ("2", "2.00"), ("2.5", "2.50"), ("1E+3", "1000.00"), ("1000000", "1000000.00")],
 )
 def test_a_price_is_recorded_in_cents(price: str, recorded: str) -> None:
-    [event] = decided(CREATED, command=replace(ADD, unit_price=Decimal(price)))
+    [event] = spec.given(CREATED).when(replace(ADD, unit_price=Decimal(price))).events
     assert isinstance(event, OrderItemAdded)
     assert str(event.item.unit_price) == recorded
 

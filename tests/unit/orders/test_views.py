@@ -1,96 +1,104 @@
-"""What the views make of the events of orders."""
+"""What the views make of the events of orders, in pages of every size and with crashes between."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
 from uuid import UUID
 
-from diptych import RecordedEvent
-from examples.orders import customers, summaries
+from diptych.testing import START, ViewSpec
+from examples.orders.customers import Customer, customers
 from examples.orders.order import (
     OrderCancelled,
     OrderCreated,
-    OrderEvent,
     OrderItem,
     OrderItemAdded,
     OrderShipped,
     Status,
 )
+from examples.orders.summaries import OrderSummary, summaries
 
-ORDER, OTHER, ADA = UUID(int=1), UUID(int=2), UUID(int=3)
+ORDER, OTHER, ADA, BOB = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
+SECOND = timedelta(seconds=1)
 TEA = OrderItem("tea", 2, Decimal("3.50"), "Green tea")
-START = datetime(2026, 1, 1, tzinfo=UTC)
 CREATED = OrderCreated(ORDER, ADA, "Ada", (TEA, TEA), "London")
 ADDED = OrderItemAdded(ORDER, ADA, OrderItem("milk", 3, Decimal("0.33")))
+SHIPPED = OrderShipped(ORDER, ADA)
+CANCELLED = OrderCancelled(ORDER, ADA, "too late")
+NEW = OrderSummary(
+    order_id=ORDER,
+    customer_id=ADA,
+    customer_name="Ada",
+    status=Status.OPEN,
+    total_amount=Decimal("14.00"),
+    item_count=2,
+    created_at=START,
+    shipped_at=None,
+    descriptions="tea Green tea\ntea Green tea",
+    version=1,
+)
+ORDERED = Customer(
+    customer_id=ADA,
+    customer_name="Ada",
+    number_of_orders=1,
+    open_orders=1,
+    last_order_id=ORDER,
+    last_order_at=START,
+)
 
-Row = TypeVar("Row")
-
-
-def fold(project: Callable[[Any, Any, RecordedEvent], Row], events: Iterable[OrderEvent]) -> Row:
-    row: Any = None
-    for count, event in enumerate(events, start=1):
-        row = project(row, event, recorded(count))
-    folded: Row = row
-    return folded
-
-
-def recorded(count: int) -> RecordedEvent:
-    """The count-th event of the log and of its stream, recorded count seconds after the start."""
-    at = START + timedelta(seconds=count)
-    return RecordedEvent(count, "", "order-1", count, UUID(int=count), "", b"", b"", at, None, ())
+order_spec = ViewSpec(summaries)
+customer_spec = ViewSpec(customers, stream="order_id")
 
 
 def test_a_new_order_is_summed_up() -> None:
-    row = fold(summaries.project, [CREATED])
-    assert row == summaries.OrderSummary(
-        order_id=ORDER,
-        customer_id=ADA,
-        customer_name="Ada",
-        status=Status.OPEN,
-        total_amount=Decimal("14.00"),
-        item_count=2,
-        created_at=START + timedelta(seconds=1),
-        shipped_at=None,
-        descriptions="tea Green tea\ntea Green tea",
-        version=1,
-    )
+    order_spec.given(CREATED).then(NEW)
 
 
 def test_an_added_item_counts() -> None:
-    row = fold(summaries.project, [CREATED, ADDED])
-    assert row is not None
-    assert (row.total_amount, row.item_count, row.version) == (Decimal("14.99"), 3, 2)
-    assert row.descriptions.endswith("\nmilk ")
+    order_spec.given(CREATED, ADDED).then(
+        replace(
+            NEW,
+            total_amount=Decimal("14.99"),
+            item_count=3,
+            descriptions=f"{NEW.descriptions}\nmilk ",
+            version=2,
+        )
+    )
 
 
 def test_a_shipped_order_says_when() -> None:
-    row = fold(summaries.project, [CREATED, OrderShipped(ORDER, ADA)])
-    assert row is not None
-    assert (row.status, row.shipped_at) == (Status.SHIPPED, START + timedelta(seconds=2))
+    shipped = replace(NEW, status=Status.SHIPPED, shipped_at=START + SECOND, version=2)
+    order_spec.given(CREATED, SHIPPED).then(shipped)
 
 
 def test_a_cancelled_order_was_not_shipped() -> None:
-    row = fold(summaries.project, [CREATED, OrderCancelled(ORDER, ADA, "")])
-    assert row is not None
-    assert (row.status, row.shipped_at, row.version) == (Status.CANCELLED, None, 2)
+    cancelled = replace(NEW, status=Status.CANCELLED, version=2)
+    order_spec.given(CREATED, CANCELLED).then(cancelled)
+
+
+def test_orders_do_not_mix() -> None:
+    other = replace(CREATED, order_id=OTHER, customer_id=BOB)
+    order_spec.given(CREATED, other, SHIPPED).then(
+        replace(NEW, status=Status.SHIPPED, shipped_at=START + 2 * SECOND, version=2),
+        replace(NEW, order_id=OTHER, customer_id=BOB, created_at=START + SECOND),
+    )
+
+
+def test_a_customer_with_a_first_order() -> None:
+    customer_spec.given(CREATED, ADDED).then(ORDERED)
 
 
 def test_a_customer_counts_all_orders_and_those_that_are_open() -> None:
-    second = OrderCreated(OTHER, ADA, "Ada L.", (TEA,), "London")
-    events = [CREATED, second, ADDED, OrderShipped(ORDER, ADA)]
-    row = fold(customers.project, events)
-    assert row == customers.Customer(
-        customer_id=ADA,
-        customer_name="Ada L.",
-        number_of_orders=2,
-        open_orders=1,
-        last_order_id=OTHER,
-        last_order_at=START + timedelta(seconds=2),
+    second = replace(CREATED, order_id=OTHER, customer_name="Ada L.")
+    customer_spec.given(CREATED, second, ADDED, SHIPPED).then(
+        replace(
+            ORDERED,
+            customer_name="Ada L.",
+            number_of_orders=2,
+            last_order_id=OTHER,
+            last_order_at=START + SECOND,
+        )
     )
 
 
 def test_a_cancelled_order_is_not_open() -> None:
-    row = fold(customers.project, [CREATED, OrderCancelled(ORDER, ADA, "")])
-    assert row is not None
-    assert (row.number_of_orders, row.open_orders) == (1, 0)
+    customer_spec.given(CREATED, CANCELLED).then(replace(ORDERED, open_orders=0))
