@@ -87,7 +87,7 @@ class Projection(ReadModel):
             events=events,
             rule=(apply,),
             version=version,
-            shape=[_description(table) for table in self.tables],
+            shape=self.tables,
             max_lag=max_lag,
         )
         self._apply = apply
@@ -141,10 +141,3 @@ def _revised(table: sa.Table, metadata: sa.MetaData, name: str) -> sa.Table:
     for number, index in enumerate(sorted(copied.indexes, key=lambda each: str(each.name))):
         index.name = sa.quoted_name(f"{name}__{number}", quote=None)
     return copied
-
-
-def _description(table: sa.Table) -> tuple[object, ...]:
-    """What of a table belongs to the fingerprint: its DDL, as one dialect spells it."""
-    indexes = sorted(table.indexes, key=lambda each: str(each.name))
-    made = (str(sa.schema.CreateIndex(index).compile()) for index in indexes)
-    return (str(sa.schema.CreateTable(table).compile()), *made)

@@ -6,8 +6,8 @@ A row by its key is read in a few microseconds, less than handing the work to a 
 reading work begins on the event loop under a budget: SQLite counts its own steps and gives up
 after `_STEPS` of them in one statement, which is about two milliseconds. Work that was given up
 is begun again in a thread, in the same snapshot, without a budget: therefore it must only read.
-What is cancelled while a thread reads is interrupted, and the connection is free when that thread
-is done, not before.
+What is cancelled while a thread reads is given up at the next count, and the connection is free
+when that thread is done, not before.
 
 Writing work is not repeated. It stays on the event loop, in slices that the caller makes: a
 thread that writes would give the interpreter away at each row, and on a busy loop wait for it up
@@ -16,6 +16,7 @@ to 5 ms each time. What blocks for long is done elsewhere: the lock is waited fo
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -131,7 +132,16 @@ class Connection:
                 raise
         finally:
             self.driver.set_progress_handler(None, 0)
-        return await self.in_thread(work, on_cancel=self.driver.interrupt)
+        return await self._read_in_thread(work)
+
+    async def _read_in_thread(self, work: Callable[[], T]) -> T:
+        """`interrupt()` would not do: it passes by a statement that is just about to begin."""
+        cancelled = threading.Event()
+        self.driver.set_progress_handler(cancelled.is_set, _STEPS)
+        try:
+            return await self.in_thread(work, on_cancel=cancelled.set)
+        finally:
+            self.driver.set_progress_handler(None, 0)
 
     async def in_thread(
         self, work: Callable[[], T], *, on_cancel: Callable[[], None] | None = None

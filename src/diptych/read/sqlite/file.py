@@ -27,10 +27,11 @@ def make_file(path: Path) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
+    except OSError as error:
         if path.is_dir():
             raise StoreError(f"{path} is a folder: name a file in it") from None
-    except OSError as error:
+        if path.is_file():
+            return
         raise StorageReadOnly(
             f"{path}: cannot be created ({error.strerror}); check that the folder above exists,"
             " has room, and that this user may write there"
