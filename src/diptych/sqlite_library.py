@@ -38,7 +38,8 @@ _SAFE_BRANCHES: Final = ((3, 44, 6), (3, 50, 7))
 _log = logging.getLogger(__name__)
 
 Connection = sqlite3.Connection
-"""What connections are to a type checker: both libraries share this interface."""
+Cursor = sqlite3.Cursor
+"""What these are to a type checker: both libraries share this interface."""
 
 
 def choose(bundled: ModuleType | None, standard: ModuleType) -> ModuleType:

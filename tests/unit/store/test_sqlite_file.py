@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC240 - these tests are alone on their event loop
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -68,6 +69,15 @@ async def test_the_folder_is_made_and_those_above_it_are_not(tmp_path: Path) -> 
     message = await refusal(tmp_path / "typo" / "data" / "log.db", StorageReadOnly)
     assert "check that the folder above exists" in message
     assert not (tmp_path / "typo").exists()
+
+
+async def test_the_log_may_be_made_by_several_at_once(path: Path) -> None:
+    stores = [SqliteEventStore(path) for _ in range(5)]
+    await asyncio.gather(*(store.open() for store in stores))
+    assert len({store.log_id for store in stores}) == 1
+    await asyncio.gather(*(store.append(placed()) for store in stores))
+    assert (await stores[0].head()).position == 5
+    await asyncio.gather(*(store.close() for store in stores))
 
 
 async def test_an_empty_file_becomes_a_log(path: Path) -> None:

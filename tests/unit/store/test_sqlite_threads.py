@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import pytest
 
 from diptych.failpoints import armed, fail
 from diptych.messages import EventData
-from diptych.store.contract import ANY_VERSION, START, Append, Load, Write
+from diptych.store.contract import ANY_VERSION, START, Append, Condition, Criterion, Load, Write
 from diptych.store.sqlite import committing, pace
 from diptych.store.sqlite.file import CAN_MEASURE_WAL
 from diptych.store.sqlite.pace import Pace
@@ -74,7 +75,7 @@ async def test_short_reads_take_place_on_the_event_loop(store: SqliteEventStore)
     assert (loads, reads) == ([LOOP], [LOOP])
 
 
-@pytest.mark.parametrize("append", [placed(events=500), placed(events=3, size=300_000)])
+@pytest.mark.parametrize("append", [placed(events=600), placed(events=3, size=300_000)])
 async def test_a_long_stream_is_read_by_a_thread(store: SqliteEventStore, append: Append) -> None:
     await store.append(append)
     with threads_at("load.before_read") as threads:
@@ -84,12 +85,30 @@ async def test_a_long_stream_is_read_by_a_thread(store: SqliteEventStore, append
 
 
 async def test_who_is_far_behind_is_caught_up_by_a_thread(store: SqliteEventStore) -> None:
-    await store.append(placed(events=500))
+    await store.append(placed(events=600))
     with threads_at("read.before_read") as threads:
         page = await store.read(after=START, limit=400)
         assert len(page.events) == 400
         await store.read(after=page.scanned)
     assert threads == [LOOP, READING, LOOP]
+
+
+async def test_a_read_that_moves_to_a_thread_leaves_no_old_snapshot_behind(
+    store: SqliteEventStore,
+) -> None:
+    await store.append(placed(events=600))
+    for version in range(601, 604):
+        long, _ = await asyncio.gather(store.load(Load("order-1")), store.append(placed()))
+        assert len(long.events) in {version - 1, version}
+        assert (await store.load(Load("order-1", after=version - 2))).version == version
+        assert (await store.head()).position == version
+
+
+async def test_a_condition_without_tags_is_checked_by_a_thread(store: SqliteEventStore) -> None:
+    condition = Condition((Criterion(types=frozenset({"Other"})),), START)
+    with threads_at("append.before_commit") as threads:
+        await store.append(replace(placed(), condition=condition))
+    assert threads == [APPENDING]
 
 
 async def test_a_page_is_bounded_in_bytes(store: SqliteEventStore) -> None:
@@ -140,11 +159,11 @@ async def test_a_checkpoint_that_fails_is_tried_again_and_harms_nothing(
 
 
 async def test_closing_waits_for_what_a_thread_reads(store: SqliteEventStore) -> None:
-    await store.append(placed(events=500))
+    await store.append(placed(events=600))
     reading = asyncio.create_task(store.read())
     await asyncio.sleep(0)
     await store.close()
-    assert len((await reading).events) == 500
+    assert len((await reading).events) == 600
 
 
 def test_one_slow_piece_among_quick_ones_changes_nothing() -> None:
@@ -166,6 +185,35 @@ def test_slow_pieces_spare_the_loop_for_a_hundred_times_what_they_took(
     now += 0.69
     assert not slow.quick
     now += 0.02
+    assert slow.quick
+
+
+def test_while_the_storage_stays_slow_one_piece_at_a_time_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(pace, "monotonic", lambda: now)
+    slow = Pace()
+    tried = 0
+    while now < 1010:
+        if slow.quick:
+            tried += 1
+            slow.took(0.01)
+        now += 0.001
+    assert tried <= 12
+
+
+def test_storage_that_is_quick_again_is_believed_after_a_few_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(pace, "monotonic", lambda: now)
+    slow = Pace()
+    for _ in range(20):
+        slow.took(0.01)
+    for _ in range(15):
+        now += 1.0
+        slow.took(0.0003)
     assert slow.quick
 
 

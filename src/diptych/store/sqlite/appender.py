@@ -34,7 +34,7 @@ class Appender:
         self._checkpointing = False
 
     def commit(self, batch: Sequence[Append]) -> Answers[Appended]:
-        if self._pace.quick and not self._checkpointing and _is_small(batch):
+        if self._pace.quick and not self._checkpointing and _is_quick(batch):
             try:
                 answers = self._committer.commit(batch, patience=0)
             except StorageBusy:
@@ -70,6 +70,17 @@ class Appender:
             _log.warning("a checkpoint failed and will be tried again", exc_info=error)
 
 
-def _is_small(batch: Sequence[Append]) -> bool:
+def _is_quick(batch: Sequence[Append]) -> bool:
+    """Little to write, and no condition that has to look through the log for want of a tag."""
     events = [event for append in batch for write in append.writes for event in write.events]
-    return len(events) <= _EVENTS_HERE and sum(len(event.data) for event in events) <= _BYTES_HERE
+    searches = any(
+        not criterion.tags
+        for append in batch
+        if append.condition is not None
+        for criterion in append.condition.criteria
+    )
+    return (
+        len(events) <= _EVENTS_HERE
+        and sum(len(event.data) for event in events) <= _BYTES_HERE
+        and not searches
+    )

@@ -58,7 +58,9 @@ def open_to_append(
     _make_file(path)
     db = connect(path, timeout=PATIENCE)
     try:
+        db.execute("BEGIN")
         _refuse_foreign(db, path)
+        db.execute("COMMIT")
         _use_wal(db, path)
         db.execute(f"PRAGMA synchronous = {synchronous}")
         for setting in _APPENDING:
@@ -154,7 +156,7 @@ def _cannot(error: OSError, path: Path, what: str) -> StoreError:
 
 
 def _refuse_foreign(db: Connection, path: Path) -> None:
-    """Look before anything in the file is changed."""
+    """Look, in one snapshot, before anything in the file is changed."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application != APPLICATION_ID and (application or tables):

@@ -14,8 +14,9 @@ _LONGEST_REST: Final = 60.0
 class Pace:
     """Remembers how long work on the event loop took lately.
 
-    When it is slow on average the loop is spared for a hundred times what the last piece took, at
-    most a minute, and then tried again: slow storage blocks the loop for a hundredth of the time.
+    When it is slow on average, the loop is spared for a hundred times what the last piece took, at
+    most a minute. Then one piece is tried again, and so on until the average is quick: slow
+    storage keeps the loop waiting for a hundredth of the time.
     """
 
     def __init__(self) -> None:
@@ -31,4 +32,3 @@ class Pace:
         self._average += (seconds - self._average) / _MEMORY
         if self._average >= _SLOW:
             self._spared_until = monotonic() + min(_SHARE * seconds, _LONGEST_REST)
-            self._average = 0.0

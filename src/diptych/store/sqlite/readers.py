@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 Work = Callable[[Reader, Budget], T]
 
 _THREADS: Final = 2
-_EVENTS_HERE: Final = 256
+_EVENTS_HERE: Final = 512
 _BYTES_HERE: Final = 500_000
 
 
@@ -32,17 +33,15 @@ class Readers:
 
     async def run(self, work: Work[T]) -> T:
         """Do `work` here if it is short, else in a thread."""
-        try:
+        with suppress(TooLong, StorageBusy):
             return self._do_here(work)
-        except (TooLong, StorageBusy):
-            return await self._do_elsewhere(work)
+        return await self._do_elsewhere(work)
 
     def now_or_later(self, work: Work[T]) -> T | Awaitable[T]:
         """As `run`, without a task for what is done here."""
-        try:
+        with suppress(TooLong, StorageBusy):
             return self._do_here(work)
-        except (TooLong, StorageBusy):
-            return self._do_elsewhere(work)
+        return self._do_elsewhere(work)
 
     def _do_here(self, work: Work[T]) -> T:
         if not self._pace.quick:

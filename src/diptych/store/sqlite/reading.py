@@ -7,11 +7,11 @@ from heapq import merge
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
-from diptych.sqlite_library import Connection, sqlite, translate
+from diptych.sqlite_library import Connection, Cursor, sqlite, translate
 from diptych.store.contract import (
     START,
     CommandKey,
@@ -38,9 +38,8 @@ from diptych.store.sqlite.rows import Row, events_of, json_text, uuid_of
 from diptych.store.sqlite.statements import SQL
 
 _PAGE_BYTES: Final = 16_000_000
-_PAGE_SCAN: Final = 10_000
-"""Positions that one page looks through at most where no index helps."""
-
+PAGE_EVENTS: Final = 10_000
+"""Events that a page holds at most, and looks through at most where no index helps."""
 
 _Stream = tuple[str, str]  # tenant and name
 _Tail = list[RecordedEvent]
@@ -67,15 +66,17 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """What a page of the log holds; None: all of them."""
+class Wanted:
+    """A page of the log: where it begins and what it holds; None: all of them."""
 
+    after: Point
+    limit: int
     categories: frozenset[str] | None = None
     criteria: tuple[Criterion, ...] | None = None
     tenant: str | None = None
 
-    def scope(self, *, after: int, through: int) -> Scope:
-        return Scope(after, through, self.tenant, self.categories)
+    def scope(self, *, through: int) -> Scope:
+        return Scope(self.after.position, through, self.tenant, self.categories)
 
 
 class Reader:
@@ -111,15 +112,16 @@ class Reader:
     def loads(self, loads: Sequence[Load], budget: Budget) -> list[Loaded]:
         """Raises: TooLong: `budget` does not cover them."""
         failpoint("load.before_read")
-        with self._snapshot():
-            streams = self._streams(loads, budget)
+        with self._snapshot() as rows:
+            streams = self._streams(rows, loads, budget)
             commands = find_commands(self._db, [load.command for load in loads if load.command])
             return [self._loaded(load, streams, commands) for load in loads]
 
-    def page(self, after: Point, wanted: Filter, *, limit: int, reach: int) -> LogPage:
+    def page(self, wanted: Wanted, *, reach: int) -> LogPage:
         """Raises: HistoryDiverged; TooLong: the head is more than `reach` events away."""
         failpoint("read.before_read")
-        with self._snapshot():
+        after = wanted.after
+        with self._snapshot() as rows:
             head = head_of(self._db)
             verify(self._db, after)
             if head.position <= after.position:
@@ -128,16 +130,16 @@ class Reader:
             if head.position - after.position > reach:
                 raise TooLong
             select = self._scan if wanted.criteria is None else self._search
-            events, through = select(after.position, head.position, wanted, limit)
+            events, through = select(rows, wanted, head.position)
             return LogPage(events, self._point(through, head, events), head.position)
 
-    def _streams(self, loads: Sequence[Load], budget: Budget) -> dict[_Stream, _Tail]:
+    def _streams(self, rows: Cursor, loads: Sequence[Load], budget: Budget) -> dict[_Stream, _Tail]:
         """The streams of all loads, each from the earliest version that a load has seen."""
         starts: dict[_Stream, int] = {}
         for load in loads:
             stream = load.tenant, load.stream
             starts[stream] = min(load.after, starts.get(stream, load.after))
-        events = events_of(self._tails(starts, limit=budget.events), most=budget.size)
+        events = events_of(_tails(rows, starts, limit=budget.events), most=budget.size)
         budget.spend(events)
         found: dict[_Stream, _Tail] = {stream: [] for stream in starts}
         for event in events:
@@ -145,15 +147,6 @@ class Reader:
         for tail in found.values():
             tail.sort(key=_VERSION)  # it is sorted, but no SQL says so
         return found
-
-    def _tails(self, starts: dict[_Stream, int], *, limit: int) -> Iterable[Row]:
-        wanted = [(*stream, version) for stream, version in starts.items()]
-        if len(wanted) > FEW:
-            both = {"wanted": json_text(wanted), "limit": limit}
-            return self._db.execute(SQL["stream_tails"], both)
-        return chain.from_iterable(
-            self._db.execute(SQL["stream_tail"], (*tail, limit)) for tail in wanted
-        )
 
     def _loaded(
         self,
@@ -176,30 +169,25 @@ class Reader:
         end = self._db.execute(SQL["stream_end"], (load.tenant, load.stream)).fetchone()
         return (end[0], Point(end[1], uuid_of(end[2]))) if end else (0, START)
 
-    def _scan(
-        self, after: int, head: int, wanted: Filter, limit: int
-    ) -> tuple[list[RecordedEvent], int]:
-        through = min(head, after + max(_PAGE_SCAN, limit))
+    def _scan(self, rows: Cursor, wanted: Wanted, head: int) -> tuple[list[RecordedEvent], int]:
+        scope = wanted.scope(through=min(head, wanted.after.position + PAGE_EVENTS))
         values = {
-            "after": after,
-            "through": through,
-            "tenant": wanted.tenant,
-            "categories": as_json(wanted.categories),
-            "limit": limit,
+            "after": scope.after,
+            "through": scope.through,
+            "tenant": scope.tenant,
+            "categories": as_json(scope.categories),
+            "limit": wanted.limit,
         }
-        return _collect(self._db.execute(SQL["events_between"], values), limit, through)
+        return _collect(rows.execute(SQL["events_between"], values), wanted.limit, scope.through)
 
-    def _search(
-        self, after: int, head: int, wanted: Filter, limit: int
-    ) -> tuple[list[RecordedEvent], int]:
-        criteria = wanted.criteria or ()
+    def _search(self, rows: Cursor, wanted: Wanted, head: int) -> tuple[list[RecordedEvent], int]:
+        criteria, limit = wanted.criteria or (), wanted.limit
         indexed = all(criterion.tags for criterion in criteria)
-        through = head if indexed else min(head, after + _PAGE_SCAN)
-        scope = wanted.scope(after=after, through=through)
+        through = head if indexed else min(head, wanted.after.position + PAGE_EVENTS)
+        scope = wanted.scope(through=through)
         found = (positions_matching(self._db, each, scope, limit=limit) for each in criteria)
         positions = list(dict.fromkeys(merge(*found)))[:limit]
-        rows = self._db.execute(SQL["events_at"], (json_text(positions),))
-        return _collect(rows, limit, through)
+        return _collect(rows.execute(SQL["events_at"], (json_text(positions),)), limit, through)
 
     def _point(self, position: int, head: Point, events: Sequence[RecordedEvent]) -> Point:
         if position == head.position:
@@ -209,25 +197,40 @@ class Reader:
         return Point(position, event_id_at(self._db, position))
 
     @contextmanager
-    def _snapshot(self) -> Generator[None]:
+    def _snapshot(self) -> Generator[Cursor]:
+        """One state of the log, and a cursor for its events.
+
+        A statement that is not read to its end keeps a snapshot open, and what is read next on the
+        connection would be as old; so the cursor is closed before the transaction is ended.
+        """
+        cursor = self._db.cursor()
         try:
             self._db.execute("BEGIN")
-            yield
+            yield cursor
+            cursor.close()
             self._db.execute("COMMIT")
         except sqlite.Error as error:
-            self._end()
+            self._end(cursor)
             raise translate(error, self._path) from error
         except BaseException:
-            self._end()
+            self._end(cursor)
             raise
 
-    def _end(self) -> None:
-        if self._db.in_transaction:
-            with suppress(sqlite.Error):
+    def _end(self, cursor: Cursor) -> None:
+        with suppress(sqlite.Error):
+            cursor.close()
+            if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
 
-def _collect(rows: Any, limit: int, through: int) -> tuple[list[RecordedEvent], int]:
+def _tails(rows: Cursor, starts: dict[_Stream, int], *, limit: int) -> Iterable[Row]:
+    wanted = [(*stream, version) for stream, version in starts.items()]
+    if len(wanted) > FEW:
+        return rows.execute(SQL["stream_tails"], {"wanted": json_text(wanted), "limit": limit})
+    return chain.from_iterable(rows.execute(SQL["stream_tail"], (*tail, limit)) for tail in wanted)
+
+
+def _collect(rows: Cursor, limit: int, through: int) -> tuple[list[RecordedEvent], int]:
     """The events of a page, and how far it looked: to its last event if there are more."""
     events = events_of(rows, most=_PAGE_BYTES)
     more = len(events) == limit or rows.fetchone() is not None

@@ -57,7 +57,7 @@ from diptych.store.sqlite.appender import Appender
 from diptych.store.sqlite.committing import Committer
 from diptych.store.sqlite.file import Synchronous, open_to_append
 from diptych.store.sqlite.readers import Readers
-from diptych.store.sqlite.reading import Filter
+from diptych.store.sqlite.reading import PAGE_EVENTS, Wanted
 from diptych.store.subscription import LogSignal
 
 _LOADS: Final = 64
@@ -153,10 +153,10 @@ class SqliteEventStore:
         tenant: str | None = None,
     ) -> LogPage:
         check_read(after, limit, criteria, tenant)
-        wanted = Filter(categories, criteria, tenant)
+        wanted = Wanted(after, min(limit, PAGE_EVENTS), categories, criteria, tenant)
         try:
             return await self._log.readers.run(
-                lambda reader, budget: reader.page(after, wanted, limit=limit, reach=budget.events)
+                lambda reader, budget: reader.page(wanted, reach=budget.events)
             )
         except UnicodeError as error:
             raise InvalidInput("categories", "must be Unicode text") from error
