@@ -11,7 +11,7 @@ from tests.acceptance.conftest import ADA, TEA, Service, new_order, problem_of, 
 from tests.unit.web.asgi import call, scope_of
 
 JSON = {"Content-Type": "application/json"}
-ORDER = unknown_id()
+ORDER = "0196f2c1-0000-7000-8000-000000000001"
 
 
 def text_of(**changes: Any) -> bytes:

@@ -112,7 +112,7 @@ async def test_a_token_that_a_client_made_up_holds_up_nobody_else(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/orders/search"), ("POST", f"/orders/{unknown_id()}/ship")]
+    ("method", "path"), [("GET", "/orders/search"), ("POST", f"/orders/{ADA}/ship")]
 )
 async def test_a_token_of_another_log_is_refused(
     client: httpx.AsyncClient, method: str, path: str
