@@ -69,6 +69,17 @@ def test_answers_do_not_wait_for_acknowledgements(service: Process) -> None:
     assert sorted(seconds)[10] < 0.02
 
 
+def test_what_is_not_even_http_is_answered_with_a_problem(service: Process) -> None:
+    service.start()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+        connection.sendall(b"HELO example.org\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4_096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in answer
+    assert b'"type":"urn:problem:bad-request"' in answer
+    assert b"HELO" not in answer
+
+
 def test_it_listens_on_this_machine_only(service: Process) -> None:
     service.start()
     with socket.socket() as elsewhere, pytest.raises(OSError, match="refused"):
