@@ -22,12 +22,13 @@ from tests.conformance.defects import (
     crowding,
     keeping,
     loading,
+    points,
     reading,
     waiting,
 )
 from tests.conformance.defects.opening import Disk, Opening
 
-_MODULES = appending, commands, conditions, crowding, keeping, loading, reading, waiting
+_MODULES = appending, commands, conditions, crowding, keeping, loading, points, reading, waiting
 _RED = AssertionError, pytest.fail.Exception, DiptychError, asyncio.CancelledError
 
 

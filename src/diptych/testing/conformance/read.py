@@ -8,7 +8,8 @@ import pytest
 from diptych.errors import HistoryDiverged
 from diptych.messages import EventData, RecordedEvent
 from diptych.store.contract import START, Criterion, EventStore, Point, category_of
-from diptych.testing.conformance.steps import Suite, about, add, happened, log_of, settle, to
+from diptych.store.limits import MAX_APPEND_EVENTS
+from diptych.testing.conformance.steps import Suite, about, add, happened, load, log_of, settle, to
 
 
 class ReadConformance(Suite):
@@ -104,6 +105,19 @@ class ReadConformance(Suite):
             by_category = await log_of(store, limit=limit, categories=frozenset({"order"}))
             assert [event.version for event in by_type] == [1, 2]
             assert by_category == by_type
+
+    async def test_a_filtered_read_finds_what_is_rare_in_a_long_log(
+        self, store: EventStore
+    ) -> None:
+        for size in (MAX_APPEND_EVENTS, 500):
+            noise = EventData("Noise", b"{}", uuid4())
+            await settle(store, add(to("noise-1", *[noise] * size)))
+            await settle(store, add(to("order-1", happened("Wanted", tags=("rare",)))))
+        rare = (await load(store, "order-1")).events
+        assert await log_of(store, categories=frozenset({"order"})) == rare
+        assert await log_of(store, criteria=(about("Wanted"),), limit=1) == rare
+        assert await log_of(store, criteria=(about(tags=("rare",)), about("Unheard"))) == rare
+        assert await log_of(store, criteria=(about("Noise", tags=("rare",)),)) == []
 
     async def test_a_filtered_page_tells_how_far_it_looked(self, store: EventStore) -> None:
         await settle(store, add(to("noise-1", *(happened() for _ in range(5)))))
