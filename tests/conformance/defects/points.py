@@ -1,4 +1,4 @@
-"""Defects of points: what a reader has seen is not compared with the log, or with the wrong part."""
+"""Defects of points: what a reader has seen is not compared, or with a part of the log only."""
 
 from diptych.errors import HistoryDiverged
 from diptych.store.contract import START, Point
