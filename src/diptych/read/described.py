@@ -21,12 +21,8 @@ from typing import Any, Final, NewType, NoReturn, Union, get_args, get_origin
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-
 from diptych.errors import ConfigurationError
 
-_DIALECT: Final = sqlite.dialect()
 Describe = Callable[[Any], str]
 """Describes a part of a value."""
 
@@ -101,19 +97,6 @@ def _generic(value: Any, describe: Describe) -> str:
     return f"{name}{_each(get_args(value), describe)}"
 
 
-def _table(table: sa.Table, describe: Describe) -> str:
-    """Its DDL, as one dialect spells it, and the defaults that SQLAlchemy fills in by itself."""
-    indexes = sorted(table.indexes, key=lambda index: str(index.name))
-    made: list[sa.ClauseElement] = [
-        sa.schema.CreateTable(table),
-        *map(sa.schema.CreateIndex, indexes),
-    ]
-    texts = [str(each.compile(dialect=_DIALECT)) for each in made]
-    filled = (each for column in table.columns for each in (column.default, column.onupdate))
-    defaults = [getattr(each, "arg", each) for each in filled if each is not None]
-    return _each([*texts, *defaults], describe)
-
-
 def _builtin(value: Any, describe: Describe) -> str:
     """`len`, or `'x'.join`, which is bound to a value."""
     bound = value.__self__
@@ -140,7 +123,6 @@ _BY_TYPE: Final[dict[type, Callable[[Any, Describe], str]]] = {
     classmethod: lambda value, describe: describe(value.__func__),
     NewType: lambda value, describe: f"{value.__name__} {describe(value.__supertype__)}",
     BuiltinFunctionType: _builtin,
-    sa.Table: _table,
 }
 
 _BY_TEST: Final[tuple[tuple[Callable[[Any], object], Callable[[Any, Describe], str]], ...]] = (

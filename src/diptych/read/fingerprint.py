@@ -45,18 +45,23 @@ _MADE_BY_CODE = 1 << 9
 """The flag Py_TPFLAGS_HEAPTYPE; the others are built into the interpreter and never change."""
 
 
-def fingerprint(*parts: object) -> str:
+Kinds = Mapping[type, Callable[[Any], object]]
+"""For the values of a type, what stands for them in a fingerprint."""
+
+
+def fingerprint(*parts: object, kinds: Kinds = MappingProxyType({})) -> str:
     """16 hexadecimal digits that change when a part changes, or anything that it uses.
 
     Parts are functions, classes and values. The result is the same in every process, on every
     machine and version of Python. Formatting, comments, docstrings, annotations of functions and
-    the module of a definition do not count; the name of a local variable does.
+    the module of a definition do not count; the name of a local variable does. Values of the types
+    in `kinds`, wherever they are used, count for what stands for them.
 
     Raises:
         ConfigurationError: something cannot be followed: a lambda, a definition without source,
             a name that nothing defines, an object that cannot be pickled.
     """
-    walk = _Walk(parts)
+    walk = _Walk(parts, kinds)
     given = [walk.describe(part) for part in parts]
     return _digest("\n".join([*given, *sorted(walk.definitions())]))
 
@@ -68,7 +73,8 @@ def _digest(text: str) -> str:
 class _Walk:
     """Describes what it is given, and queues the functions and classes that it comes across."""
 
-    def __init__(self, parts: Iterable[object]) -> None:
+    def __init__(self, parts: Iterable[object], kinds: Kinds) -> None:
+        self._kinds = kinds
         self._libraries = Libraries(parts)
         self._queue: list[tuple[str, Callable[[], list[str]]]] = []
         self._queued: set[object] = set()
@@ -96,7 +102,8 @@ class _Walk:
             return self._class(value)
         if isinstance(value, ModuleType):
             return self._module(value)
-        return described(value, self.describe)
+        stands_for = self._kinds.get(type(value))
+        return described(stands_for(value) if stands_for else value, self.describe)
 
     def _module(self, module: ModuleType) -> str:
         if not self._libraries.has(module.__name__):

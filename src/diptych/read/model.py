@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
@@ -19,6 +21,8 @@ from diptych.store.contract import category_of
 
 _SLICE: Final = 1_000
 """Events that are decoded before the event loop gets its turn: a few milliseconds."""
+
+_DIALECT: Final = sqlite.dialect()
 
 Decoded = tuple[RecordedEvent, Any]
 
@@ -85,7 +89,7 @@ class ReadModel(ABC):
         stored = [part for family in self.families for part in _stored(family)]
         rule = [*self._parts, *stored] if self._version is None else [self._version]
         try:
-            return fingerprint(*rule, *self._shape)
+            return fingerprint(*rule, *self._shape, kinds={sa.Table: table_content})
         except ConfigurationError as error:
             raise ConfigurationError(f"{self!r}: {error}") from error
 
@@ -119,6 +123,16 @@ class ReadModel(ABC):
         for family in self.families:
             decoded.extend(await family.decode(parts[family.category]))
         return sorted(decoded, key=lambda pair: pair[0].position)
+
+
+def table_content(table: sa.Table) -> list[object]:
+    """What a table is in a fingerprint: its DDL, as one dialect spells it, and the defaults that
+    SQLAlchemy fills in by itself."""
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    made: list[sa.ClauseElement] = [CreateTable(table), *map(CreateIndex, indexes)]
+    filled = (each for column in table.columns for each in (column.default, column.onupdate))
+    defaults = [getattr(each, "arg", each) for each in filled if each is not None]
+    return [*(str(each.compile(dialect=_DIALECT)) for each in made), *defaults]
 
 
 def _stored(family: Events[Any]) -> list[object]:

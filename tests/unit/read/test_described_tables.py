@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from diptych.read.fingerprint import fingerprint
+from diptych.read.model import table_content
 
 
 def table(*extra: Any, default: Any = None) -> sa.Table:
@@ -17,8 +18,12 @@ def table(*extra: Any, default: Any = None) -> sa.Table:
     )
 
 
+def of(declared: sa.Table) -> str:
+    return fingerprint(declared, kinds={sa.Table: table_content})
+
+
 def test_equal_tables_have_equal_fingerprints() -> None:
-    assert fingerprint(table()) == fingerprint(table())
+    assert of(table()) == of(table())
 
 
 def test_a_column_an_index_a_constraint_and_a_default_count() -> None:
@@ -29,4 +34,4 @@ def test_a_column_an_index_a_constraint_and_a_default_count() -> None:
         table(sa.UniqueConstraint("b")),
         table(default="x"),
     ]
-    assert len({fingerprint(each) for each in changed}) == len(changed)
+    assert len({of(each) for each in changed}) == len(changed)
