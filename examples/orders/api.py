@@ -109,8 +109,8 @@ def create_api(app: Application, *, wait: timedelta = timedelta(seconds=2)) -> F
         redoc_url=None,
         redirect_slashes=False,
     )
-    _add_commands(api, edge, document)
     _add_queries(api, edge, document)
+    _add_commands(api, edge, document)
     add_health_routes(api, app)
     edge.install(api)
     document.install(api)
@@ -144,7 +144,7 @@ def _add_commands(api: FastAPI, edge: Edge, document: Document) -> None:
 
 
 def _add_queries(api: FastAPI, edge: Edge, document: Document) -> None:
-    # Before /orders/{order_id}, which would take "search" for an order
+    # Before any /orders/{order_id}, which would take "search" for an order
     @api.get(SEARCH, **document.query(SEARCH, SearchOrders, OrderPage))
     async def search_orders(request: Request) -> Response:
         answer = await edge.ask(request, await from_parameters(request, SearchOrders))

@@ -182,6 +182,7 @@ async def test_other_paths_and_methods_are_problems_too(
 async def test_a_wrong_method_is_told_which_are_right(client: httpx.AsyncClient) -> None:
     assert (await client.put(f"/orders/{unknown_id()}")).headers["allow"] == "DELETE, GET"
     assert (await client.delete("/orders")).headers["allow"] == "POST"
+    assert (await client.put("/orders/search")).headers["allow"] == "GET"
 
 
 async def test_a_method_override_is_not_listened_to(service: Service) -> None:

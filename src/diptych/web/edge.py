@@ -159,12 +159,11 @@ class Edge:
 
 
 def _methods(request: Request) -> list[str]:
-    """Those of all routes with this path; Starlette lists those of the first one only."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return sorted(found)
+    """Those of all routes of this path; Starlette lists those of the first one only."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    matched = (route.path for route in routes if route.matches(request.scope)[0] is Match.PARTIAL)
+    path = next(matched, None)
+    return sorted({name for route in routes if route.path == path for name in route.methods or ()})
 
 
 def json_response(
