@@ -52,10 +52,10 @@ class BareLog:
             self._position += 1
             command = uuid7()
             events.append((
-                self._position, "", stream, version, uuid7().bytes, type(event).__name__,
-                encode(event).decode(), f'{{"command_id":"{command}"}}', now, None, None, "order",
+                self._position, "", stream, version, bytearray(uuid7().bytes), type(event).__name__,
+                encode(event).decode(), f'{{"command_id":"{command}"}}', now, "", "", "order",
             ))  # fmt: skip
-            commands.append(("", "", command.bytes, b"", self._position, 1, None))
+            commands.append(("", "", bytearray(command.bytes), bytearray(), self._position, 1, ""))
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany(SQL["insert_event"], events)
         self._db.executemany(SQL["insert_command"], commands)

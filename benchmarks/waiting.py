@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.commands import created, order_id
 from benchmarks.harness import Bound, Question, report
+from benchmarks.workloads import order_id, small_orders
 from diptych import Application
 from examples.orders.app import shop
 from examples.orders.summaries import GetOrder
@@ -23,7 +23,7 @@ async def wait(folder: Path, *, with_token: bool) -> float:
     waits: list[float] = []
     async with service(folder) as app:
         for number in range(READS):
-            outcome = await app.dispatch(created(number))
+            outcome = await app.dispatch(small_orders(number))
             started = time.perf_counter()
             token = outcome.token if with_token else None
             answer = await app.ask(GetOrder(order_id(number)), at_least=token)
