@@ -193,6 +193,25 @@ async def test_a_method_override_is_not_listened_to(service: Service) -> None:
     assert seen["status"] == "open"
 
 
+async def test_a_bug_is_answered_without_a_word_about_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service.stock, "available", None)
+    answer = await service.client.post("/orders", json=new_order())
+    assert (answer.status_code, problem_of(answer)) == (500, "internal-error")
+    assert "NoneType" not in answer.text
+    assert "NoneType" in caplog.text
+    assert answer.json()["instance"].removeprefix("urn:uuid:") in caplog.text
+    assert answer.headers["diptych-token"]
+    assert await service.head() == 0
+
+
+async def test_a_closed_log_is_a_problem_of_the_service(service: Service) -> None:
+    await service.app.close()
+    answer = await service.client.post("/orders", json=new_order())
+    assert (answer.status_code, problem_of(answer)) == (503, "store-closed")
+
+
 async def test_it_is_alive_and_gets_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/livez")).status_code == 200
     answer = await client.get("/readyz")
