@@ -21,7 +21,7 @@ check: $(VENV)/dev.stamp  ## Style, types and architecture only
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev.stamp  ## Only the tests without I/O

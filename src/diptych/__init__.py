@@ -80,7 +80,7 @@ _WHERE = {
     "handler": "diptych.write.handler",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605 - one list is enough
+__all__ = sorted(_WHERE)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
@@ -31,7 +31,7 @@ def failpoint(name: str) -> None:
 
 
 @contextmanager
-def armed(name: str, action: Action, *, on: int = 1, times: int = 1) -> Iterator[None]:
+def armed(name: str, action: Action, *, on: int = 1, times: int = 1) -> Generator[None, None, None]:
     """Arm `name`: its `on`-th hit and the `times - 1` hits after it run `action`."""
     _armed[name] = _counted(action, on, times)
     try:

@@ -4,7 +4,8 @@ One log is one sequence of events in commit order. A stream is the events of one
 it, named `category-id`; its version is the number of its events. Every clause below is a test in
 `diptych.testing.conformance` that every store passes.
 
-- An append is atomic: all of its writes and its command record, or nothing.
+- An append is atomic: all of its writes and its command record, or nothing. Its events stand
+  together, in the order of its writes.
 - Its expected versions and its condition are checked against the state that it is added to.
 - Positions increase in commit order and are never used twice. Who has seen position p never later
   meets an event at or below p that it had not seen. On a `dense` log they are 1, 2, 3, …
@@ -213,13 +214,14 @@ class EventStore(Protocol):
     async def open(self) -> None: ...
 
     async def close(self) -> None:
-        """Refuse new work, finish what was accepted, release everything."""
+        """Refuse new work, finish what was accepted, wake who waits in `moved`, release all."""
         ...
 
     async def append(self, append: Append) -> Appended:
         """Add events, or refuse and change nothing.
 
-        A caller that is cancelled while it waits does not take the append back.
+        An append whose caller is cancelled while it waits may take effect or not: append the same
+        again under the same command record to know. It harms nobody else.
 
         Raises:
             ConcurrencyError: a stream is not at its expected version.
@@ -254,6 +256,9 @@ class EventStore(Protocol):
     ) -> LogPage:
         """Read the log in position order: at most `limit` events, of these categories, that meet
         any criterion, of this tenant (None: all of each); fewer where they would be many bytes.
+
+        After a position beyond the head, without an event id, there is nothing: `scanned` is that
+        position.
 
         Raises:
             HistoryDiverged: `after` carries an event id, and the log has another event there or

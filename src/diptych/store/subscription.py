@@ -46,6 +46,8 @@ async def follow(
         if page.scanned.position > after.position:
             yield page
             after = page.scanned
+        elif page.scanned.position < page.head:
+            raise StoreError(f"a page after {after.position} got nowhere before {page.head}")
         if page.scanned.position >= page.head:
             await store.moved(after.position)
 
