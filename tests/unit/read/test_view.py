@@ -1,0 +1,186 @@
+"""What a view may be made of, and what the message says where it may not."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pydantic
+import pytest
+
+from diptych.codec import Events
+from diptych.errors import ConfigurationError
+from diptych.messages import RecordedEvent
+from diptych.read.columns import RowLayout
+from diptych.read.table import TENANT, Shape, view_table
+from diptych.read.view import View
+
+
+@dataclass(frozen=True)
+class Opened:
+    order_id: UUID
+    customer_id: UUID
+
+
+@dataclass(frozen=True)
+class Shipped:
+    order_id: UUID
+
+
+@dataclass(frozen=True)
+class Property:
+    number: int
+
+    @property
+    def order_id(self) -> UUID:
+        return UUID(int=self.number)
+
+
+order_events = Events("order", Opened, Shipped)
+
+
+@dataclass(frozen=True)
+class Row:
+    order_id: UUID
+    customer_id: UUID
+    name: str
+    weight: float
+    note: str | None
+    tags: tuple[str, ...]
+
+
+def project(row: Any, event: Any, recorded: RecordedEvent) -> Any:
+    return row
+
+
+def project_with_key(row: Any, event: Any, recorded: RecordedEvent, key: Any) -> Any:
+    return row
+
+
+def view(**options: Any) -> View[Any]:
+    wanted: dict[str, Any] = {
+        "events": [order_events],
+        "row": Row,
+        "key": "order_id",
+        "project": project,
+        **options,
+    }
+    return View(wanted.pop("name", "orders"), **wanted)
+
+
+def keys(event: Any) -> list[UUID]:
+    return [event.order_id]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "Orders"}, "a-z"),
+        ({"name": "diptych_orders"}, "diptych"),
+        ({"name": "x" * 41}, "40"),
+        ({"name": "a__b"}, "single _"),
+        ({"events": []}, "events="),
+        ({"events": [order_events, order_events]}, "events="),
+        ({"max_lag": timedelta(0)}, "max_lag"),
+        ({"key": "customer_id"}, r"'customer_id', which Shipped lacks: .*View\(keys=\)"),
+        ({"key": ("order_id", "customer_id")}, "Shipped lacks"),
+        ({"key": "number"}, "no field 'number'"),
+        ({"key": "weight", "keys": keys, "project": project_with_key}, "weight.*float"),
+        ({"key": "note", "keys": keys, "project": project_with_key}, "note.*None"),
+        ({"key": "tags", "keys": keys, "project": project_with_key}, "tags cannot be"),
+        ({"indexes": [("customer_id", "created_at")]}, "no field 'created_at'"),
+        ({"indexes": [("tags",)]}, "tags cannot be"),
+        ({"search": ["weight"]}, "search: field 'weight'"),
+        ({"search": ["surname"]}, "no field 'surname'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        view(**options)
+
+
+def test_a_mutable_row_is_refused() -> None:
+    @dataclass
+    class Mutable:
+        order_id: UUID
+
+    class Struct(msgspec.Struct):
+        order_id: UUID
+
+    class Model(pydantic.BaseModel):
+        order_id: UUID
+
+    for row in (Mutable, Struct, Model):
+        with pytest.raises(ConfigurationError, match="frozen=True"):
+            view(row=row)
+
+
+def test_frozen_rows_of_every_kind_are_taken() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Frozen:
+        order_id: UUID
+
+    class Struct(msgspec.Struct, frozen=True):
+        order_id: UUID
+
+    class Model(pydantic.BaseModel, frozen=True):
+        order_id: UUID
+
+    for row in (Frozen, Struct, Model):
+        assert view(row=row).sortable == ("order_id",)
+
+
+def test_a_key_may_be_a_property_of_an_event() -> None:
+    view(events=[Events("order", Property)])
+
+
+def test_only_what_compares_as_its_values_is_sortable() -> None:
+    assert view().sortable == ("order_id", "customer_id", "name", "weight", "note")
+
+
+def test_every_key_and_index_begins_with_the_tenant_and_ends_with_the_key() -> None:
+    shape = Shape(("order_id",), (("customer_id", "name"), ("order_id",)), ("name",))
+    table = view_table("orders__1", RowLayout(Row), shape).table
+    found = {index.name: [column.name for column in index.columns] for index in table.indexes}
+    assert found == {
+        "orders__1__0": [TENANT, "customer_id", "name", "order_id"],
+        "orders__1__1": [TENANT, "order_id"],
+    }
+
+
+def other_project(row: Any, event: Any, recorded: RecordedEvent) -> Any:
+    return event
+
+
+@dataclass(frozen=True)
+class Wider(Row):
+    more: int
+
+
+def test_the_fingerprint_is_that_of_rule_row_key_indexes_and_search() -> None:
+    same = {view().fingerprint, view(name="renamed").fingerprint}
+    same.add(view(max_lag=timedelta(hours=1)).fingerprint)
+    assert len(same) == 1
+    changed = [
+        view(project=other_project),
+        view(row=Wider),
+        view(indexes=[("name",)]),
+        view(search=["name"]),
+        view(events=[Events("order", Opened, Shipped, names={Shipped: "Sent"})]),
+        view(events=[Events("order", Opened, Shipped, ignore=["Old"])]),
+        view(keys=keys, project=project_with_key),
+        view(version="2"),
+    ]
+    assert len({each.fingerprint for each in changed} | same) == len(changed) + 1
+
+
+def test_a_version_stands_for_the_rule() -> None:
+    one = view(version="1", project=lambda row, event, recorded: row)
+    other = view(version="1", project=lambda row, event, recorded: None)
+    assert one.fingerprint == other.fingerprint != view(version="2").fingerprint
+
+
+def test_a_rule_that_cannot_be_followed_asks_for_a_version() -> None:
+    with pytest.raises(ConfigurationError, match=r"View\('orders'\).*version="):
+        _ = view(project=lambda row, event, recorded: row).fingerprint
