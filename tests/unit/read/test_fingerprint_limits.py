@@ -161,7 +161,7 @@ def test_different_values_have_different_fingerprints() -> None:
     assert [(DIFFERENT[a], DIFFERENT[b]) for a, b in twins] == []
 
 
-@pytest.mark.parametrize("value", DIFFERENT, ids=ascii)
+@pytest.mark.parametrize("value", DIFFERENT, ids=[str(n) for n in range(len(DIFFERENT))])
 def test_an_equal_value_has_the_same_fingerprint(value: Any) -> None:
     assert fingerprint(value) == fingerprint(value)
 
