@@ -12,6 +12,7 @@ import pytest
 from diptych.failpoints import armed
 from diptych.read.projector import _FIRST_PAUSE
 from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.sqlite_library import sqlite
 from diptych.store.contract import EventStore
 from diptych.store.memory import Hostile, MemoryEventStore
 from tests.integration.accounts import (
@@ -90,3 +91,13 @@ async def test_rows_equal_an_independent_fold(
     async with reading(store, database=SqliteReadDatabase(tmp_path / "read.db")) as side:
         assert await all_accounts(side, await head_token(store)) == await expected_accounts(store)
     await store.close()
+    check_words(tmp_path / "read.db")
+
+
+def check_words(path: Path) -> None:
+    """The full-text index has the words of the rows, and no others."""
+    db = sqlite.connect(path)
+    names = db.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'accounts__*__words'")
+    for (name,) in names.fetchall():
+        db.execute(f"INSERT INTO {name}({name}, rank) VALUES ('integrity-check', 1)")
+    db.close()

@@ -135,7 +135,7 @@ async def test_the_same_code_finds_its_table_again(store: MemoryEventStore, tmp_
             assert (status.revision, status.fingerprint) == (1, accounts.fingerprint)
     assert {name for name in tables(path) if name.startswith("accounts__")} == {
         "accounts__1",
-        *(f"accounts__1__words{part}" for part in ("", "_config", "_data", "_docsize", "_idx")),
+        *(f"accounts__1__words{part}" for part in ("", "_config", "_data", "_idx")),
     }
 
 

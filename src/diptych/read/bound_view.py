@@ -94,16 +94,20 @@ class BoundView(Generic[Row]):
         keys: Sequence[DriverKey],
         before: Sequence[Row | None],
     ) -> None:
-        saved: list[tuple[object, ...]] = []
+        new: list[tuple[object, ...]] = []
+        changed: list[tuple[object, ...]] = []
         removed: list[DriverKey] = []
         for slot in slots:
-            row, last = batch.rows[slot], batch.last[slot]
+            row, last, old = batch.rows[slot], batch.last[slot], before[slot]
             if row is not None and last is not None:
-                saved.append(self._values(batch.keys[slot], row, last, before[slot]))
-            elif before[slot] is not None:
+                values = self._values(batch.keys[slot], row, last, old)
+                (new if old is None else changed).append(values)
+            elif old is not None:
                 removed.append(keys[slot])
-        if saved:
-            await tx.save(self.table, saved)
+        if new:
+            await tx.insert(self.table, new)
+        if changed:
+            await tx.update(self.table, changed)
         if removed:
             await tx.remove(self.table, removed)
 

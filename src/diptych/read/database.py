@@ -78,11 +78,12 @@ class Transaction(Protocol):
         """The rows under these full keys, in any order: the tenant, then `table.fields`."""
         ...
 
-    async def save(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert or replace rows, each with the values of `table.saved`.
+    async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        """Add rows that are not there, each with the values of `table.saved`."""
+        ...
 
-        None as text to search keeps the text that is there.
-        """
+    async def update(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        """Replace rows that are there. None as text to search keeps the text as it is."""
         ...
 
     async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:

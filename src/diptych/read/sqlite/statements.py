@@ -1,7 +1,7 @@
 """Statements that are compiled once and given to the driver as text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,12 +16,18 @@ Compiled = tuple[str, tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class TableStatements:
-    """`load` takes a JSON array of full keys; the others take a tuple for each row."""
+    """`load` and those of `listed_words` take a JSON array of full keys, `last` nothing, and
+    `add_words` what it returned; the others take a tuple for each row."""
 
     load: str
     get: str
-    save: str
+    insert: str
+    update: str
     remove: str
+    last: str = ""
+    add_words: str = ""
+    add_listed_words: str = ""
+    drop_listed_words: str = ""
 
 
 class Statements:
@@ -54,11 +60,24 @@ class Statements:
         at_key = sa.and_(*(table.c[name] == sa.bindparam(name) for name in key))
         loaded = sa.select(table.c[key[0]], *columns).where(_listed(view))
         got = sa.select(*columns, table.c[POSITION], table.c[VERSION]).where(at_key)
-        return TableStatements(
+        found = TableStatements(
             load=self._text(loaded, "keys"),
             get=self._text(got, *key),
-            save=self._text(_save(view), *view.saved),
+            insert=self._text(_insert(view), *view.saved),
+            update=self._text(_update(view), *view.saved),
             remove=self._text(sa.delete(table).where(at_key), *key),
+        )
+        return self._with_words(found, view) if view.searchable else found
+
+    def _with_words(self, found: TableStatements, view: ViewTable) -> TableStatements:
+        of_id = view.table.c[ID]
+        after = of_id > sa.bindparam("last")
+        return replace(
+            found,
+            last=self._text(sa.select(sa.func.coalesce(sa.func.max(of_id), _ZERO))),
+            add_words=self._text(_add_words(view, after), "last"),
+            add_listed_words=self._text(_add_words(view, _listed(view)), "keys"),
+            drop_listed_words=self._text(_drop_words(view, _listed(view)), "keys"),
         )
 
     def _text(self, statement: sa.ClauseElement, *names: str) -> str:
@@ -73,6 +92,7 @@ def _order(compiled: Any) -> tuple[str, ...]:
     return tuple(compiled.positiontup or ())
 
 
+_ZERO: Final[sa.ColumnElement[int]] = sa.literal_column("0")
 _MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
 
 _ADVANCE: Final = (
@@ -129,7 +149,12 @@ def _listed(view: ViewTable) -> sa.ColumnElement[bool]:
     return sa.tuple_(*columns).in_(sa.select(*parts))
 
 
-def _save(view: ViewTable) -> sa.Insert:
+def _insert(view: ViewTable) -> sa.Insert:
+    return sa.insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
+
+
+def _update(view: ViewTable) -> sa.Insert:
+    """An upsert, because it takes the values in the same order as the insert."""
     new = insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
     changed: dict[str, Any] = {
         name: new.excluded[name] for name in view.saved if name not in view.full_key
@@ -139,43 +164,46 @@ def _save(view: ViewTable) -> sa.Insert:
     return new.on_conflict_do_update(index_elements=list(view.full_key), set_=changed)
 
 
-# Full-text search: an index beside the table that triggers keep equal. `ascii` splits normalised
-# text at its blanks only; all else was decided in `diptych.read.search`
+# Full-text search: an index of words beside the table. It is kept equal by a statement for many
+# rows, not by triggers: they flush the index at each row, which takes ten times as long. `ascii`
+# splits normalised text at its blanks; all else was decided in `diptych.read.search`
 
-_ADD: Final = "INSERT INTO %(index)s(rowid, %(text)s) VALUES (new.%(id)s, new.%(text)s);"
-_DROP: Final = (
-    "INSERT INTO %(index)s(%(index)s, rowid, %(text)s) VALUES ('delete', old.%(id)s, old.%(text)s);"
+_WORDS: Final = (
+    "CREATE VIRTUAL TABLE %(words)s USING fts5(%(text)s, content='%(rows)s',"
+    " content_rowid='%(id)s', tokenize='ascii', detail=none, columnsize=0)"
 )
-_SEARCH_INDEX: Final = f"""
-CREATE VIRTUAL TABLE %(index)s
-USING fts5(%(text)s, content='%(rows)s', content_rowid='%(id)s', tokenize='ascii')
----
-CREATE TRIGGER %(index)s_insert AFTER INSERT ON %(rows)s BEGIN {_ADD} END
----
-CREATE TRIGGER %(index)s_delete AFTER DELETE ON %(rows)s BEGIN {_DROP} END
----
-CREATE TRIGGER %(index)s_update AFTER UPDATE OF %(text)s ON %(rows)s
-WHEN old.%(text)s IS NOT new.%(text)s BEGIN {_DROP} {_ADD} END
-"""
 
 
-def search_index(view: ViewTable) -> list[sa.DDL]:
+def create_words(view: ViewTable) -> sa.DDL:
     """Names are checked by `check_table_name`, so there is nothing to quote."""
-    names = {"index": _search_table(view), "rows": view.name, "text": SEARCH, "id": ID}
-    parts = _SEARCH_INDEX.split("---")
-    return [sa.DDL(part, context=names) for part in parts]  # type: ignore[no-untyped-call]
+    names = {"words": _words(view), "rows": view.name, "text": SEARCH, "id": ID}
+    return sa.DDL(_WORDS, context=names)  # type: ignore[no-untyped-call]
 
 
 def search_condition(view: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
     """Each word begins a word of the row. Words are letters and digits, and quoted besides."""
     if not words:
         return sa.false()
-    name = _search_table(view)
+    name = _words(view)
     index = sa.table(name, sa.column("rowid"))
     terms = " ".join(f'"{word}"*' for word in words)
     matching = sa.literal_column(name).op("MATCH")(terms)
     return view.table.c[ID].in_(sa.select(index.c.rowid).where(matching))
 
 
-def _search_table(view: ViewTable) -> str:
+def _add_words(view: ViewTable, rows: sa.ColumnElement[bool]) -> sa.Insert:
+    text = (view.table.c[ID], view.table.c[SEARCH])
+    index = sa.table(_words(view), sa.column("rowid"), sa.column(SEARCH))
+    return sa.insert(index).from_select(["rowid", SEARCH], sa.select(*text).where(rows))
+
+
+def _drop_words(view: ViewTable, rows: sa.ColumnElement[bool]) -> sa.Insert:
+    """FTS5 finds the entries to delete by the text that they were made from."""
+    name = _words(view)
+    text: tuple[Any, ...] = (sa.literal_column("'delete'"), view.table.c[ID], view.table.c[SEARCH])
+    index = sa.table(name, sa.column(name), sa.column("rowid"), sa.column(SEARCH))
+    return sa.insert(index).from_select([name, "rowid", SEARCH], sa.select(*text).where(rows))
+
+
+def _words(view: ViewTable) -> str:
     return f"{view.name}__words"

@@ -1,6 +1,7 @@
 """Write transactions of a SQLite read database; they run on the event loop, in bounded steps."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Checkpoint, Parameters
 from diptych.read.sqlite.connection import Connection
-from diptych.read.sqlite.statements import Statements, search_index
+from diptych.read.sqlite.statements import Statements, create_words
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
 from diptych.store.contract import Point
@@ -36,21 +37,37 @@ class SqliteTransaction:
             return
         await self._create(sa.schema.CreateTable(table.table), table.table)
         if table.searchable:
-            for statement in search_index(table):
-                await self.execute(statement)
+            await self.execute(create_words(table))
 
     async def load(
         self, table: ViewTable, keys: Sequence[tuple[object, ...]]
     ) -> Sequence[Sequence[object]]:
-        listed = msgspec.json.encode(keys).decode()
-        rows: Sequence[Sequence[object]] = self._run(self._statements.of(table).load, (listed,))
+        rows: Sequence[Sequence[object]] = self._run(self._statements.of(table).load, _json(keys))
         return rows
 
-    async def save(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
-        self._run_many(self._statements.of(table).save, rows)
+    async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        """New rows get the highest ids, so their words are added without looking for the rows."""
+        statements = self._statements.of(table)
+        last = self._run(statements.last)[0] if table.searchable else ()
+        self._run_many(statements.insert, rows)
+        if table.searchable:
+            self._run(statements.add_words, last)
+
+    async def update(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        statements = self._statements.of(table)
+        key_of = itemgetter(*(table.saved.index(name) for name in table.full_key))
+        changed = [key_of(row) for row in rows if row[-1] is not None] if table.searchable else []
+        if changed:
+            self._run(statements.drop_listed_words, _json(changed))
+        self._run_many(statements.update, rows)
+        if changed:
+            self._run(statements.add_listed_words, _json(changed))
 
     async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
-        self._run_many(self._statements.of(table).remove, keys)
+        statements = self._statements.of(table)
+        if table.searchable:
+            self._run(statements.drop_listed_words, _json(keys))
+        self._run_many(statements.remove, keys)
 
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
         event_id = to.event_id.hex if to.event_id else None
@@ -67,7 +84,7 @@ class SqliteTransaction:
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             await self.execute(sa.schema.CreateIndex(index))
 
-    def _run(self, sql: str, values: tuple[object, ...]) -> Any:
+    def _run(self, sql: str, values: tuple[object, ...] = ()) -> Any:
         try:
             return self._connection.driver.execute(sql, values).fetchall()
         except sqlite.Error as error:
@@ -78,3 +95,7 @@ class SqliteTransaction:
             self._connection.driver.executemany(sql, rows)
         except sqlite.Error as error:
             raise self._connection.meaning(error) from error
+
+
+def _json(keys: Sequence[tuple[object, ...]]) -> tuple[str]:
+    return (msgspec.json.encode(keys).decode(),)
