@@ -105,6 +105,8 @@ class Batcher(Generic[Item, Result]):
                 _resolve(waiting.answer, answer)
             if cancelled:
                 raise asyncio.CancelledError
+            if self._queue:
+                await asyncio.sleep(0)  # batches that are answered on the spot never wait
 
     async def _answers(
         self, batch: Sequence[_Waiting[Item, Result]]

@@ -3,21 +3,27 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from diptych.store.contract import Appended, StreamVersion
+from diptych.store.contract import Appended, Point, StreamVersion
 from diptych.tokens import Token
 
 
 class Outcome(NamedTuple):
     """A command that took effect, or had nothing to do.
 
-    `token` proves the outcome: a query `at_least` it sees what the command did. `repeated` tells
+    `token` proves the outcome: a query `at_least` it sees what the command did. `point` is the last
+    event that was written, or that the decision was made on. `repeated` tells
     that the command id had taken effect before, and that this is what came of it then.
     """
 
     command_id: UUID
     streams: tuple[StreamVersion, ...]
-    token: Token
+    point: Point
+    log_id: UUID
     repeated: bool = False
+
+    @property
+    def token(self) -> Token:
+        return Token(self.log_id, self.point.position, self.point.event_id)
 
     @property
     def stream(self) -> str:
@@ -32,10 +38,8 @@ class Outcome(NamedTuple):
     @property
     def position(self) -> int:
         """The position of the last event that was written, or that the decision was made on."""
-        return self.token.position
+        return self.point.position
 
 
 def outcome_of(command_id: UUID, appended: Appended, log_id: UUID) -> Outcome:
-    point = appended.point
-    token = Token(log_id, point.position, point.event_id)
-    return Outcome(command_id, appended.streams, token, appended.repeated)
+    return Outcome(command_id, appended.streams, appended.point, log_id, appended.repeated)

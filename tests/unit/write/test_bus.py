@@ -8,7 +8,7 @@ import pytest
 
 from diptych.errors import ConfigurationError, NoHandler
 from diptych.messages import Envelope
-from diptych.tokens import Token
+from diptych.store.contract import Point
 from diptych.write.bus import CommandBus, Handle
 from diptych.write.outcome import Outcome
 
@@ -26,7 +26,7 @@ class Close:
 
 
 async def handle(command: Open, envelope: Envelope) -> Outcome:
-    return Outcome(envelope.command_id, (), Token(UUID(int=1), 1))
+    return Outcome(envelope.command_id, (), Point(1), UUID(int=1))
 
 
 async def test_a_command_finds_what_handles_it() -> None:

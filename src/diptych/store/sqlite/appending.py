@@ -32,6 +32,7 @@ from diptych.store.sqlite.lookup import (
     FEW,
     Scope,
     end_of,
+    find_command,
     find_commands,
     positions_matching,
     verify,
@@ -47,18 +48,24 @@ _Outcome = tuple[bytes, Appended]  # the command's hash and what came of it
 class Batch:
     """Appends inside an open transaction, each with its own answer.
 
-    The versions of all streams and all commands that are known already are looked up at once, and
-    kept up to date here, so that later members see earlier ones. Rows are collected and inserted
-    together by `flush`. Only a condition has to ask the tables, so `flush` comes before it.
+    The versions of all streams are looked up at once, and kept up to date here, so that later
+    members see earlier ones. Rows are collected and inserted together by `flush`. Only a condition
+    has to ask the tables, so `flush` comes before it.
+
+    Commands that are known already are looked up first with `repeats`. Without, they are looked up
+    for members that would be refused; one that would be accepted breaks the unique key of the
+    commands.
     """
 
-    def __init__(self, db: Connection, appends: Sequence[Append], *, recorded_at: datetime) -> None:
+    def __init__(
+        self, db: Connection, appends: Sequence[Append], *, recorded_at: datetime, repeats: bool
+    ) -> None:
         self._db = db
         self.head, last_recorded_at = end_of(db)
         # The machine's clock may be set back; the log's times never are.
         self._recorded_at = max(microseconds(recorded_at), last_recorded_at)
         self._versions = _versions_of(db, appends)
-        self._outcomes = _outcomes_of(db, appends)
+        self._outcomes = _outcomes_of(db, appends) if repeats else {}
         self._events: list[Row] = []
         self._tags: list[Row] = []
         self._commands: list[Row] = []
@@ -87,15 +94,23 @@ class Batch:
         record = append.command
         if record is not None and record.key in self._outcomes:
             return _repeated(record, *self._outcomes[record.key])
-        for write in append.writes:
-            self._check_version(append.tenant, write)
-        if append.condition is not None:
-            self._check_condition(append.condition, append.tenant)
+        try:
+            self._check(append)
+        except DiptychError:
+            if record is None or (found := find_command(self._db, record.key)) is None:
+                raise
+            return _repeated(record, found.hash, found.outcome)
         before = self.head.position
         appended = self._write(append) if append.writes else self._nothing(record)
         if record is not None:
             self._remember(record, appended, events=self.head.position - before)
         return appended
+
+    def _check(self, append: Append) -> None:
+        for write in append.writes:
+            self._check_version(append.tenant, write)
+        if append.condition is not None:
+            self._check_condition(append.condition, append.tenant)
 
     def _check_version(self, tenant: str, write: Write) -> None:
         actual, expected = self._versions[tenant, write.stream], write.expected_version

@@ -50,11 +50,7 @@ class Committer:
             failpoint("append.before_begin")
             if self._watch.broken:
                 self._watch.check()
-            self._begin(patience)
-            failpoint("append.after_begin")
-            batch = Batch(self._db, appends, recorded_at=self._clock.now())
-            answers = [batch.add(append) for append in appends]
-            batch.flush()
+            batch, answers = self._insert(appends, patience)
             failpoint("append.before_commit")
         except BaseException as error:
             self._roll_back()
@@ -65,6 +61,24 @@ class Committer:
         self.head = batch.head.position
         self._unmeasured += len(appends)
         return answers
+
+    def _insert(self, appends: Sequence[Append], patience: float) -> tuple[Batch, list[Answer]]:
+        """Commands are hardly ever repeated, so they are only looked up when one was."""
+        try:
+            return self._insert_all(appends, patience, repeats=False)
+        except sqlite.IntegrityError:
+            self._roll_back()
+            return self._insert_all(appends, patience, repeats=True)
+
+    def _insert_all(
+        self, appends: Sequence[Append], patience: float, *, repeats: bool
+    ) -> tuple[Batch, list[Answer]]:
+        self._begin(patience)
+        failpoint("append.after_begin")
+        batch = Batch(self._db, appends, recorded_at=self._clock.now(), repeats=repeats)
+        answers = [batch.add(append) for append in appends]
+        batch.flush()
+        return batch, answers
 
     def checkpoint_due(self) -> bool:
         """Whether the `-wal` file has grown so far that it should be copied into the file.
