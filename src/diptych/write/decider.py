@@ -96,8 +96,8 @@ class Decider(Generic[C, S, E]):
         return f"Decider({self.events.category!r})"
 
     def stream(self, key: object) -> str:
-        """The name of the stream of one aggregate."""
-        return f"{self.events.category}-{key}"
+        """The name of the stream of one aggregate; raises as `stream_name`."""
+        return stream_name(self.events.category, key)
 
     def stream_of(self, command: C) -> str:
         """The stream that a command is about.
@@ -105,13 +105,10 @@ class Decider(Generic[C, S, E]):
         Raises:
             InvalidInput, LimitExceeded: the key is empty, too long or unprintable.
         """
-        if isinstance(self._key, str):
-            name, key = self._key, getattr(command, self._key)
-        else:
-            name, key = "key", self._key(command)
-        text = str(key)
-        check_name(name, text)
-        return self.stream(text)
+        category, key = self.events.category, self._key
+        if isinstance(key, str):
+            return stream_name(category, getattr(command, key), field_name=key)
+        return stream_name(category, key(command))
 
     def fold(self, events: Iterable[E], *state: S) -> S:
         """The state after `events`, beginning with the `state` that is given or the initial one."""
@@ -121,18 +118,32 @@ class Decider(Generic[C, S, E]):
         return folded
 
 
-def _with_envelope(decide: Callable[..., Sequence[E]]) -> Decide[Any, Any, E]:
-    parameters = [
-        parameter
-        for parameter in inspect.signature(decide).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+def stream_name(category: str, key: object, *, field_name: str = "key") -> str:
+    """The name of the stream of one aggregate of a category.
+
+    Raises: InvalidInput, LimitExceeded: the key is empty, too long or unprintable.
+    """
+    text = str(key)
+    check_name(field_name, text)
+    return f"{category}-{text}"
+
+
+def required(function: Callable[..., object]) -> int:
+    """How many arguments a call must give by position."""
+    return sum(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         and parameter.default is parameter.empty
-    ]
-    if len(parameters) == 3:
+        for parameter in inspect.signature(function).parameters.values()
+    )
+
+
+def _with_envelope(decide: Callable[..., Sequence[E]]) -> Decide[Any, Any, E]:
+    count = required(decide)
+    if count == 3:
         return decide
-    if len(parameters) != 2:
+    if count != 2:
         raise ConfigurationError(
-            f"{_name(decide)} takes {len(parameters)} parameters: write decide(command, state) or"
+            f"{_name(decide)} takes {count} parameters: write decide(command, state) or"
             " decide(command, state, envelope)"
         )
     return lambda command, state, _: decide(command, state)

@@ -7,9 +7,12 @@ command on it decides without a read. What was kept may be stale, and that is ha
 
 - An accepted decision is appended with the version that it was made on, so the store refuses it if
   the stream moved. Then the missing events are folded and the decision is made again.
-- A refusal, an empty decision or an `expected_version` mismatch changes nothing that the store
-  could check. Reached from kept state it is therefore not an answer: the tail of the stream is read
-  first, and the decision made again on what is there now.
+- A refusal, an empty decision, an `expected_version` mismatch or an error in `decide` or `evolve`
+  changes nothing that the store could check. Reached from kept state it is therefore not an answer:
+  the tail of the stream is read first, and the decision made again on what is there now.
+
+What is decided is encoded and folded before it is appended, so an event that cannot be written, or
+that `evolve` fails on, is never in the log.
 
 A stream that is not kept may be new. Where the last unknown stream of a command type was, the next
 one is taken for new as well and decided on without a read; both rules above make that safe. So a
@@ -35,7 +38,8 @@ from diptych.errors import (
     ConcurrencyError,
     ConfigurationError,
     OutcomeUnknown,
-    Rejected,
+    Overloaded,
+    StoreError,
 )
 from diptych.failpoints import failpoint
 from diptych.messages import Envelope, metadata_json
@@ -64,6 +68,10 @@ E = TypeVar("E")
 _HASH_BYTES = 16
 
 
+Key = tuple[Decider[Any, Any, Any], str, str]
+"""A decider, a tenant and a stream: states are kept for who made them."""
+
+
 class Known(NamedTuple, Generic[S]):
     """A stream's state, its version, and the point of its last event."""
 
@@ -82,7 +90,7 @@ class Executor:
         self.turns = Turns()
         self.begins_streams: set[type] = set()
         self._size = cached_streams
-        self._cache: OrderedDict[tuple[str, str], Known[Any]] = OrderedDict()
+        self._cache: OrderedDict[Key, Known[Any]] = OrderedDict()
 
     async def execute(self, decider: Decider[C, S, E], command: C, envelope: Envelope) -> Outcome:
         """Decide `command` on the state of its stream and append what was decided.
@@ -102,14 +110,14 @@ class Executor:
         finally:
             self.turns.release(run.key)
 
-    def recall(self, key: tuple[str, str]) -> Known[Any] | None:
-        """The state that was kept for a tenant's stream, perhaps stale."""
+    def recall(self, key: Key) -> Known[Any] | None:
+        """The state that was kept, perhaps stale."""
         known = self._cache.get(key)
         if known is not None:
             self._cache.move_to_end(key)
         return known
 
-    def remember(self, key: tuple[str, str], known: Known[Any]) -> None:
+    def remember(self, key: Key, known: Known[Any]) -> None:
         """Keep a state that the log holds; what is not committed must never come here."""
         self._cache[key] = known
         if len(self._cache) > self._size:
@@ -130,7 +138,7 @@ class _Run(Generic[C, S, E]):
         self._executor, self._store = executor, executor.store
         self._decider, self._command, self._envelope = decider, command, envelope
         self._stream = decider.stream_of(command)
-        self.key = (envelope.tenant, self._stream)
+        self.key: Key = (decider, envelope.tenant, self._stream)
         self._record = record_of(command, envelope)
         self._known: Known[S]
         self._fresh = False
@@ -142,23 +150,25 @@ class _Run(Generic[C, S, E]):
         begins = kept is not None or type(self._command) in executor.begins_streams
         if not begins or self._envelope.supplied:
             await self._catch_up()
+        tried = self._known.version
         for _ in range(executor.attempts):
+            tried = self._known.version
             outcome = self._first or await self._attempt()
             if outcome is not None:
                 return outcome
-        version = self._known.version
-        raise ConcurrencyError(self._stream, expected=version, actual=version)
+        raise ConcurrencyError(self._stream, expected=tried, actual=self._known.version)
 
     async def _attempt(self) -> Outcome | None:
         """Decide and append; None when there is something new to decide on."""
         try:
             events = self._decide()
-        except (Rejected, ConcurrencyError):
+            change = self._change(events) if events else None
+        except Exception:  # even a bug may be due to what is no longer so
             if await self._is_final():
                 raise
             return self._first
-        if events:
-            return await self._append(events)
+        if change is not None:
+            return await self._append(*change)
         return await self._nothing() if await self._is_final() else self._first
 
     def _decide(self) -> tuple[E, ...]:
@@ -173,6 +183,13 @@ class _Run(Generic[C, S, E]):
                 f"decide of {self._decider!r} returned {type(events).__qualname__}: return a"
                 " sequence of events"
             ) from error
+
+    def _change(self, events: tuple[E, ...]) -> tuple[Write, S]:
+        """What to append, and the state after it."""
+        known, encode = self._known, self._decider.events.encode
+        new_id = self._executor.clock.new_id
+        data = tuple(encode(event, event_id=new_id()) for event in events)
+        return Write(self._stream, data, known.version), self._decider.fold(events, known.state)
 
     async def _is_final(self) -> bool:
         """Whether a refusal or an empty decision stands: nothing moved, no twin was faster."""
@@ -205,11 +222,7 @@ class _Run(Generic[C, S, E]):
         else:
             begins.discard(kind)
 
-    async def _append(self, events: tuple[E, ...]) -> Outcome | None:
-        known, events_of = self._known, self._decider.events
-        new_id = self._executor.clock.new_id
-        data = tuple(events_of.encode(event, event_id=new_id()) for event in events)
-        write = Write(self._stream, data, known.version)
+    async def _append(self, write: Write, state: S) -> Outcome | None:
         failpoint("execute.before_append")
         try:
             appended = await commit(self._store, self._appending((write,), self._record))
@@ -218,9 +231,8 @@ class _Run(Generic[C, S, E]):
             return self._first
         failpoint("execute.after_append")
         if not appended.repeated:
-            state = self._decider.fold(events, known.state)
-            after = Known(state, known.version + len(events), appended.point)
-            self._executor.remember(self.key, after)
+            version = self._known.version + len(write.events)
+            self._executor.remember(self.key, Known(state, version, appended.point))
         return self._outcome(appended)
 
     async def _nothing(self) -> Outcome:
@@ -250,12 +262,16 @@ async def commit(store: EventStore, append: Append) -> Appended:
     That is exact: the command record takes effect once, and a repeat gets what the first attempt
     came to, even if that was still under way. A mere look-up could miss it.
 
-    Raises: as `EventStore.append`; OutcomeUnknown if the second answer was lost too.
+    Raises: as `EventStore.append`; OutcomeUnknown if the second attempt did not find out.
     """
     try:
         return await store.append(append)
-    except OutcomeUnknown:
-        return await store.append(append)
+    except OutcomeUnknown as unknown:
+        try:
+            return await store.append(append)
+        except (Overloaded, StoreError) as error:
+            # It says that the second attempt wrote nothing; the first may have.
+            raise unknown from error
 
 
 def record_of(command: object, envelope: Envelope) -> CommandRecord:

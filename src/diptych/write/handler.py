@@ -1,15 +1,22 @@
 """Command handlers: code that gathers facts before the decider decides, and writes once."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from diptych.codec import Events
-from diptych.errors import ConfigurationError, Rejected
+from diptych.errors import ConcurrencyError, ConfigurationError, Rejected
 from diptych.messages import Envelope
-from diptych.store.contract import START, Appended, Condition, ExpectedVersion, Load, Write
-from diptych.write.decider import Decider
+from diptych.store.contract import (
+    START,
+    Appended,
+    Condition,
+    ExpectedVersion,
+    Load,
+    Point,
+    Write,
+)
+from diptych.write.decider import Decider, required, stream_name
 from diptych.write.execute import Executor, Known, appending, commit, first_outcome, record_of
 from diptych.write.outcome import Outcome, outcome_of
 
@@ -46,18 +53,12 @@ def handler(command: type[C], function: HandlerFunction | HandlerObject) -> Comm
     Raises: ConfigurationError: it takes another number of parameters.
     """
     target = function if callable(function) else function.handle
-    required = [
-        parameter
-        for parameter in inspect.signature(target).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and parameter.default is parameter.empty
-    ]
-    if not 1 <= len(required) <= 3:
+    count = required(target)
+    if not 1 <= count <= 3:
         raise ConfigurationError(
-            f"the handler of {command.__qualname__} takes {len(required)} parameters: write"
+            f"the handler of {command.__qualname__} takes {count} parameters: write"
             " handle(command), handle(command, write) or handle(command, write, envelope)"
         )
-    count = len(required)
     return CommandHandler(command, lambda *given: target(*given[:count]))
 
 
@@ -80,47 +81,71 @@ class Writer:
     def __init__(self, executor: Executor, command: object, envelope: Envelope) -> None:
         self._executor, self._command, self._envelope = executor, command, envelope
         self._wrote = False
+        self._outcome: Outcome | None = None
+        self._seen: Point = START
 
     async def __call__(self, decider: Decider[C, S, E], command: C) -> Outcome:
         """Let `decider` decide `command` and append what it decided, as `Executor.execute` does."""
         self._once()
-        return await self._executor.execute(decider, command, self._envelope)
+        self._outcome = await self._executor.execute(decider, command, self._envelope)
+        return self._outcome
 
     async def load(self, decider: Decider[C, S, E], key: object) -> Known[S]:
         """The present state and version of any aggregate, to decide on."""
         stream = decider.stream(key)
         loaded = await self._executor.store.load(Load(stream, self._envelope.tenant))
         events = [event for _, event in await decider.events.decode(loaded.events)]
+        if loaded.point.position > self._seen.position:
+            self._seen = loaded.point
         return Known(decider.fold(events), loaded.version, loaded.point)
 
     async def append(self, *changes: Change[Any], condition: Condition | None = None) -> Outcome:
         """Append to several streams at once, or under a condition: all of it or nothing.
 
+        The version that the caller of the command expects is that of the first stream.
+
         Raises: as `EventStore.append` says; conflicts are not retried, the handler decides.
         """
         self._once()
-        writes = tuple(self._write(change) for change in changes)
+        writes = self._expecting([self._write(change) for change in changes])
         return await self._commit(writes, condition)
 
     async def nothing(self) -> Outcome:
         """There was nothing to do; a repeat of the same command id gets the same answer."""
         if self._envelope.supplied:
             return await self._commit((), None)
-        return self._outcome(Appended(START, ()))
+        return self._keep(Appended(self._seen, ()))
+
+    async def outcome(self) -> Outcome:
+        """What came of the command: of the write, if there was one."""
+        return self._outcome or await self.nothing()
 
     async def _commit(self, writes: tuple[Write, ...], condition: Condition | None) -> Outcome:
         append = appending(writes, record_of(self._command, self._envelope), self._envelope)
         append = replace(append, condition=condition)
-        return self._outcome(await commit(self._executor.store, append))
+        return self._keep(await commit(self._executor.store, append))
 
-    def _outcome(self, appended: Appended) -> Outcome:
-        return outcome_of(self._envelope.command_id, appended, self._executor.store.log_id)
+    def _keep(self, appended: Appended) -> Outcome:
+        log_id = self._executor.store.log_id
+        self._outcome = outcome_of(self._envelope.command_id, appended, log_id)
+        return self._outcome
 
     def _write(self, change: Change[Any]) -> Write:
         new_id = self._executor.clock.new_id
         data = tuple(change.events.encode(event, event_id=new_id()) for event in change.new)
-        stream = f"{change.events.category}-{change.key}"
+        stream = stream_name(change.events.category, change.key)
         return Write(stream, data, change.expected_version)
+
+    def _expecting(self, writes: list[Write]) -> tuple[Write, ...]:
+        """What the caller expects takes the place of what the handler saw, if it is as old."""
+        expected = self._envelope.expected_version
+        if expected is not None and writes:
+            first = writes[0]
+            seen = first.expected_version
+            if isinstance(seen, int) and expected > seen:
+                raise ConcurrencyError(first.stream, expected=expected, actual=seen)
+            writes[0] = replace(first, expected_version=expected)
+        return tuple(writes)
 
     def _once(self) -> None:
         if self._wrote:
@@ -142,7 +167,7 @@ async def run_handler(
         return first
     writer = Writer(executor, command, envelope)
     try:
-        return await handler.call(command, writer, envelope) or await writer.nothing()
+        return await handler.call(command, writer, envelope) or await writer.outcome()
     except Rejected:
         if first := await _found(executor, command, envelope):
             return first

@@ -7,13 +7,11 @@ from typing import Any
 from diptych.clock import Clock
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
-from diptych.messages import Envelope
 from diptych.store.contract import EventStore
 from diptych.write.bus import CommandBus, Handle, Middleware
 from diptych.write.decider import Decider
 from diptych.write.execute import Executor
 from diptych.write.handler import CommandHandler, run_handler
-from diptych.write.outcome import Outcome
 
 AnyDecider = Decider[Any, Any, Any]
 
@@ -42,10 +40,6 @@ class WriteSide:
         self.bus = CommandBus(middleware)
         self._executor = Executor(store, clock)
         self._register(deciders, handlers)
-
-    async def dispatch(self, command: object, envelope: Envelope) -> Outcome:
-        """Raises: NoHandler: nothing handles it; what its handler or decider raises."""
-        return await self.bus.dispatch(command, envelope)
 
     def _register(self, deciders: Sequence[AnyDecider], handlers: Sequence[CommandHandler]) -> None:
         for handler in handlers:

@@ -8,9 +8,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from diptych.clock import SystemClock
-from diptych.errors import CommandIdReused, ConcurrencyError, ConfigurationError, InvalidInput
+from diptych.errors import (
+    CommandIdReused,
+    ConcurrencyError,
+    ConfigurationError,
+    InvalidInput,
+    OutcomeUnknown,
+    Overloaded,
+    StorageBusy,
+)
 from diptych.messages import Envelope
-from diptych.store.contract import START, CommandKey, Load
+from diptych.store.contract import START, Append, Appended, CommandKey, Load
 from diptych.store.memory import MemoryEventStore
 from diptych.write.decider import Decider
 from diptych.write.execute import Executor
@@ -21,8 +29,11 @@ from tests.unit.write.account import (
     Deposited,
     NotEnough,
     Withdraw,
+    Withdrawn,
     account_events,
     accounts,
+    decide,
+    evolve,
 )
 
 clock = SystemClock()
@@ -277,8 +288,8 @@ async def test_the_kept_states_are_bounded(store: MemoryEventStore) -> None:
     executor = Executor(store, clock, cached_streams=2)
     for name in "abc":
         await executor.execute(accounts, Deposit(name, 1), envelope())
-    assert executor.recall(("", "account-a")) is None
-    kept = executor.recall(("", "account-c"))
+    assert executor.recall((accounts, "", "account-a")) is None
+    kept = executor.recall((accounts, "", "account-c"))
     assert kept is not None
     assert kept.state == Account(1)
 
@@ -304,3 +315,97 @@ async def test_a_decide_that_returns_a_bare_event_is_named(here: Executor) -> No
     )
     with pytest.raises(ConfigurationError, match="return a sequence of events"):
         await here.execute(wrong, Deposit("a", 1), envelope())
+
+
+class LosesAnAnswer(MemoryEventStore):
+    """The first append is committed and its answer lost; the second cannot be made."""
+
+    def __init__(self, then: Exception) -> None:
+        super().__init__()
+        self._answers = iter((OutcomeUnknown(), then))
+
+    async def append(self, append: Append) -> Appended:
+        answer = next(self._answers)
+        if isinstance(answer, OutcomeUnknown):
+            await super().append(append)
+        raise answer
+
+
+@pytest.mark.parametrize("then", [StorageBusy("locked"), Overloaded(waiting=1, limit=1)])
+async def test_a_lost_answer_stays_unknown_when_the_second_attempt_cannot_be_made(
+    then: Exception,
+) -> None:
+    async with LosesAnAnswer(then) as store:
+        with pytest.raises(OutcomeUnknown):
+            await Executor(store, clock).execute(accounts, Deposit("a", 5), envelope())
+        assert await events_in(store) == [Deposited("a", 5)]
+
+
+async def test_an_event_that_cannot_be_folded_is_not_appended(store: MemoryEventStore) -> None:
+    def broken(account: Account, event: object) -> Account:
+        raise ZeroDivisionError
+
+    fragile = Decider(account_events, key="account", initial=Account, decide=decide, evolve=broken)
+    with pytest.raises(ZeroDivisionError):
+        await Executor(store, clock).execute(fragile, Deposit("a", 5), envelope())
+    assert await events_in(store) == []
+
+
+def withdraw_per_unit(command: Deposit | Withdraw, account: Account) -> list[Deposited | Withdrawn]:
+    """Fails on an empty account, and decides what cannot be stored on a small one."""
+    if isinstance(command, Deposit):
+        return [Deposited(command.account, command.amount)]
+    return [Withdrawn(command.account, 2**64 // account.balance**2)]
+
+
+per_unit = Decider(
+    account_events, key="account", initial=Account, decide=withdraw_per_unit, evolve=evolve
+)
+
+
+async def test_an_error_on_a_stream_that_was_taken_for_new_is_not_an_answer(
+    here: Executor, elsewhere: Executor
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await here.execute(per_unit, Withdraw("empty", 1), envelope())
+    await elsewhere.execute(per_unit, Deposit("a", 1000), envelope())
+    assert (await here.execute(per_unit, Withdraw("a", 1), envelope())).version == 2
+
+
+async def test_a_decision_from_stale_state_that_cannot_be_stored_is_not_an_answer(
+    here: Executor, elsewhere: Executor
+) -> None:
+    await here.execute(per_unit, Deposit("a", 1), envelope())
+    with pytest.raises(InvalidInput):
+        await here.execute(per_unit, Withdraw("a", 1), envelope())
+    await elsewhere.execute(per_unit, Deposit("a", 1000), envelope())
+    assert (await here.execute(per_unit, Withdraw("a", 1), envelope())).version == 3
+
+
+async def test_who_loses_every_race_is_told_both_versions(
+    store: MemoryEventStore, elsewhere: Executor
+) -> None:
+    here = Executor(store, clock, attempts=1)
+    await here.execute(accounts, Deposit("a", 1), envelope())
+    await elsewhere.execute(accounts, Deposit("a", 1), envelope())
+    with pytest.raises(ConcurrencyError) as refused:
+        await here.execute(accounts, Deposit("a", 1), envelope())
+    assert (refused.value.expected, refused.value.actual) == (1, 2)
+
+
+async def test_a_state_is_kept_for_the_decider_that_made_it(here: Executor) -> None:
+    def count(command: Deposit, deposits: int) -> list[Deposited]:
+        return [Deposited(command.account, deposits + 1)]
+
+    counts = Decider(
+        account_events,
+        key="account",
+        initial=int,
+        decide=count,
+        evolve=lambda deposits, _: deposits + 1,
+    )
+    await here.execute(accounts, Deposit("a", 5), envelope())
+    assert (await here.execute(counts, Deposit("a", 5), envelope())).version == 2
+    kept = here.recall((counts, "", "account-a"))
+    assert kept is not None
+    assert kept.state == 2

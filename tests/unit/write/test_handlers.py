@@ -7,9 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from diptych.clock import SystemClock
-from diptych.errors import ConditionFailed, ConfigurationError, Rejected
+from diptych.errors import (
+    ConcurrencyError,
+    ConditionFailed,
+    ConfigurationError,
+    InvalidInput,
+    Rejected,
+)
 from diptych.messages import Envelope
-from diptych.store.contract import START, Condition, Criterion
+from diptych.store.contract import ANY_VERSION, START, Condition, Criterion, ExpectedVersion
 from diptych.store.memory import MemoryEventStore
 from diptych.write.execute import Executor
 from diptych.write.handler import Change, CommandHandler, Writer, handler, run_handler
@@ -47,7 +53,7 @@ async def test_a_handler_gathers_facts_and_hands_on_to_the_decider(executor: Exe
 
     outcome = await run_handler(executor, of(generous), Deposit("a", 5), envelope())
     assert outcome.version == 1
-    kept = executor.recall(("", "account-a"))
+    kept = executor.recall((accounts, "", "account-a"))
     assert kept is not None
     assert kept.state == Account(6)
 
@@ -137,3 +143,59 @@ def test_a_handler_with_too_many_parameters_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="takes 4 parameters"):
         handler(Deposit, wrong)
+
+
+@pytest.mark.parametrize("supplied", [None, uuid4()])
+async def test_a_handler_that_returns_nothing_has_the_outcome_of_its_write(
+    executor: Executor, supplied: UUID | None
+) -> None:
+    async def forgetful(command: Deposit, write: Writer) -> None:
+        await write(accounts, command)
+
+    outcome = await run_handler(executor, of(forgetful), Deposit("a", 5), envelope(supplied))
+    assert (outcome.stream, outcome.position, outcome.repeated) == ("account-a", 1, False)
+
+
+async def test_a_handler_that_loaded_and_wrote_nothing_tells_what_it_saw(
+    executor: Executor,
+) -> None:
+    await executor.execute(accounts, Deposit("a", 5), envelope())
+
+    async def content(command: Deposit, write: Writer) -> Outcome:
+        await write.load(accounts, "a")
+        await write.load(accounts, "b")
+        return await write.nothing()
+
+    outcome = await run_handler(executor, of(content), Deposit("a", 5), envelope())
+    assert outcome.position == 1
+
+
+@pytest.mark.parametrize("seen", [ANY_VERSION, 2])
+@pytest.mark.parametrize(("expected", "accepted"), [(1, False), (2, True), (3, False)])
+async def test_the_expected_version_of_a_command_is_that_of_the_first_stream(
+    executor: Executor, seen: ExpectedVersion, expected: int, *, accepted: bool
+) -> None:
+    async def append(command: Deposit, write: Writer) -> Outcome:
+        new = [Deposited(command.account, command.amount)]
+        return await write.append(Change(account_events, command.account, new, seen))
+
+    for _ in range(2):
+        await executor.execute(accounts, Deposit("a", 5), envelope())
+    asked = replace(envelope(), expected_version=expected)
+    if accepted:
+        assert (await run_handler(executor, of(append), Deposit("a", 5), asked)).version == 3
+        return
+    with pytest.raises(ConcurrencyError):
+        await run_handler(executor, of(append), Deposit("a", 5), asked)
+    assert (await executor.store.head()).position == 2
+
+
+@pytest.mark.parametrize("key", ["", " a"])
+async def test_a_change_under_a_key_that_no_command_can_have_is_refused(
+    executor: Executor, key: str
+) -> None:
+    async def append(command: Deposit, write: Writer) -> Outcome:
+        return await write.append(Change(account_events, key, [Deposited("a", 1)], 0))
+
+    with pytest.raises(InvalidInput, match="key: must"):
+        await run_handler(executor, of(append), Deposit("a", 5), envelope())
