@@ -4,7 +4,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import cycle, islice
 from pathlib import Path
-from random import Random
 from uuid import UUID
 
 from examples.orders.invoices import Report, read_invoices
@@ -17,13 +16,16 @@ _CUSTOMER = UUID(int=7)
 _LINE = OrderItem("85123A", 6, Decimal("2.55"), "WHITE HANGING HEART T-LIGHT HOLDER")
 _ADDRESS = "1 Long Street, London"
 
+_SCATTER = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Odd, and far from any simple fraction of 2**128 (Knuth, volume 3, section 6.4)."""
+
 Commands = Callable[[int], CreateOrder]
 """The n-th command; each begins a stream of its own."""
 
 
 def order_id(number: int) -> UUID:
     """Scattered over the index, as the ids of orders are."""
-    return UUID(int=Random(number).getrandbits(128), version=4)
+    return UUID(int=(number + 1) * _SCATTER % 2**128)
 
 
 def small_orders(number: int) -> CreateOrder:

@@ -2,27 +2,25 @@
 
 Theory of operation
 -------------------
-`submit` puts an item with a bare future into a queue and, if none is running, starts the drain
-task. The drain takes what is waiting, up to a bound in items and in weight, hands it to `run` in
-one call, and resolves the futures with what `run` returned, item by item. While one call runs, the
-next batch gathers; when the queue is empty the drain ends. There is no timer: a lone item costs one
-call and no waiting.
-
-Waiters await their future, never the task, so a cancelled waiter takes nobody with it, and an item
-that is already in a batch is not taken back. An item whose waiter gave up before its batch was
-taken is dropped. The drain shields a running call from cancellation: it waits for its end, answers
-everyone, and passes the cancellation on then.
+`submit` puts an item with a future into a queue and, if nothing is under way, has the loop call
+`_next` in its next turn. `_next` takes what is waiting then, up to a bound in items and in weight,
+hands it to `run` in one call, and resolves the futures with what `run` returned, item by item.
+While one call runs, the next batch gathers; when the queue is empty nothing is under way. There is
+no timer: a lone item costs one call and no waiting.
 
 `run` answers each item with a result or an exception, at once or later: what is done on the spot
-needs no task. If it raises, every item of that batch gets what `failed` makes of that exception.
-The net under all of this is the done-callback of the drain task, not a `finally`: a task that is
-cancelled before its first step never enters its body. The callback fails whatever is left over and
-starts a new drain for what slipped in. So nobody hangs.
+needs no task. If it raises, or is cancelled, every item of that batch gets what `failed` makes of
+that. All of this runs in callbacks of the loop, so there is no task of ours that could be cancelled
+or die, and nobody hangs. Between batches that are answered on the spot the loop has a turn.
+
+Waiters hold their own future, so a cancelled waiter takes nobody with it, and an item that is in a
+batch already is not taken back. An item whose waiter gave up before that is dropped.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from diptych.errors import Overloaded, StoreClosed
@@ -60,10 +58,9 @@ class Batcher(Generic[Item, Result]):
         self._run, self._failed, self._weigh = run, failed, weigh
         self._max_items, self._max_weight, self._max_waiting = max_items, max_weight, max_waiting
         self._queue: deque[_Waiting[Item, Result]] = deque()
-        self._running: Sequence[_Waiting[Item, Result]] = ()
-        self._drain_task: asyncio.Task[None] | None = None
-        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way, self._closed = False, False
+        self._idle: asyncio.Future[None] | None = None
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Queue `item`; await what comes back for its result.
@@ -76,53 +73,64 @@ class Batcher(Generic[Item, Result]):
             raise StoreClosed("closed: nothing more is accepted")
         if len(self._queue) >= self._max_waiting:
             raise Overloaded(waiting=len(self._queue), limit=self._max_waiting)
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Result] = self._loop.create_future()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
         self._queue.append(_Waiting(item, self._weigh(item), answer))
-        if self._drain_task is None:
-            self._start()
+        if not self._under_way:
+            self._under_way = True
+            loop.call_soon(self._next)
         return answer
 
     async def close(self) -> None:
         """Refuse new items and wait until those that were accepted are answered."""
         self._closed = True
-        while self._drain_task is not None:
-            await asyncio.wait([self._drain_task])
-            # The done-callback that may start another drain runs in the loop's next turn.
-            await asyncio.sleep(0)
+        if self._under_way:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
 
-    def _start(self) -> None:
-        self._drain_task = asyncio.get_running_loop().create_task(self._drain())
-        self._drain_task.add_done_callback(self._ended)
-
-    async def _drain(self) -> None:
-        while batch := self._take():
-            self._running = batch
-            answers, cancelled = await self._answers(batch)
-            self._running = ()
-            for waiting, answer in zip(batch, answers, strict=True):
-                _resolve(waiting.answer, answer)
-            if cancelled:
-                raise asyncio.CancelledError
-            if self._queue:
-                await asyncio.sleep(0)  # batches that are answered on the spot never wait
-
-    async def _answers(
-        self, batch: Sequence[_Waiting[Item, Result]]
-    ) -> tuple[Sequence[Result | Exception], bool]:
-        cancelled = False
+    def _next(self) -> None:
+        batch = self._take()
+        if not batch:
+            self._under_way = False
+            if self._idle is not None:
+                self._idle.set_result(None)
+            return
         try:
             given = self._run([waiting.item for waiting in batch])
+        except BaseException as error:
+            self._finish(batch, self._failures(batch, error))
+            if not isinstance(error, Exception):
+                raise
+        else:
             if isinstance(given, Sequence):
-                answers = given
+                self._finish(batch, given)
             else:
-                answers, cancelled = await _uncancelled(given)
-            if len(answers) != len(batch):
-                raise RuntimeError(f"{len(answers)} answers for {len(batch)} items")  # noqa: TRY301
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is every waiter's answer
-            return [self._failed(error) for _ in batch], cancelled
-        return answers, cancelled
+                call = asyncio.ensure_future(given)
+                call.add_done_callback(partial(self._called, batch))
+
+    def _called(
+        self,
+        batch: Sequence[_Waiting[Item, Result]],
+        call: "asyncio.Future[Sequence[Result | Exception]]",
+    ) -> None:
+        error = asyncio.CancelledError() if call.cancelled() else call.exception()
+        self._finish(batch, self._failures(batch, error) if error else call.result())
+
+    def _finish(
+        self, batch: Sequence[_Waiting[Item, Result]], answers: Sequence[Result | Exception]
+    ) -> None:
+        if len(answers) != len(batch):
+            wrong = RuntimeError(f"{len(answers)} answers for {len(batch)} items")
+            answers = self._failures(batch, wrong)
+        for waiting, answer in zip(batch, answers, strict=True):
+            _resolve(waiting.answer, answer)
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _failures(
+        self, batch: Sequence[_Waiting[Item, Result]], error: BaseException
+    ) -> Sequence[Result | Exception]:
+        return [self._failed(error) for _ in batch]
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
@@ -137,29 +145,6 @@ class Batcher(Generic[Item, Result]):
             else:
                 batch.append(waiting)
         return batch
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        error: BaseException = asyncio.CancelledError()
-        if not task.cancelled():
-            error = task.exception() or error
-        for waiting in self._running:
-            _resolve(waiting.answer, self._failed(error))
-        self._running, self._drain_task = (), None
-        if self._queue:
-            self._start()
-
-
-async def _uncancelled(answers: Awaitable[Result]) -> tuple[Result, bool]:
-    """Wait to the end whatever happens; say whether somebody tried to cancel meanwhile."""
-    call, cancelled = asyncio.ensure_future(answers), False
-    while not call.done():
-        try:
-            await asyncio.wait([call])
-        except asyncio.CancelledError:
-            cancelled = True
-    if call.cancelled():
-        raise RuntimeError("cancelled from inside")
-    return call.result(), cancelled
 
 
 def _resolve(answer: "asyncio.Future[Result]", value: Result | Exception) -> None:

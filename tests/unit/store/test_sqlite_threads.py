@@ -138,7 +138,7 @@ async def test_the_wal_file_is_copied_by_a_thread_and_appends_wait_there(
         release.set()
         assert (await waiting).point.position == 2
     assert commits == [LOOP, APPENDING]
-    await wait_until(lambda: not store._log._appender._checkpointing)
+    await wait_until(lambda: not store._log._appender._busy)
     committer = store._log._appender._committer
     _, pages, copied = committer._db.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
     assert copied == pages
@@ -152,7 +152,7 @@ async def test_a_checkpoint_that_fails_is_tried_again_and_harms_nothing(
     monkeypatch.setattr(committing, "CHECKPOINT_PAGES", 1)
     with armed("checkpoint.before", fail):
         await store.append(placed())
-        await wait_until(lambda: not store._log._appender._checkpointing)
+        await wait_until(lambda: not store._log._appender._busy)
     assert "will be tried again" in caplog.text
     await store.append(placed())
     assert (await store.load(Load("order-1"))).version == 2

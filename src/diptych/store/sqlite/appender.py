@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
 
 from diptych.errors import StorageBusy
 from diptych.store.batching import Answers
@@ -31,10 +30,10 @@ class Appender:
         self._committer, self._signal = committer, signal
         self._pace = Pace()
         self._thread = ThreadPoolExecutor(1, "diptych-log-append")
-        self._checkpointing = False
+        self._job: Future[Any] | None = None
 
     def commit(self, batch: Sequence[Append]) -> Answers[Appended]:
-        if self._pace.quick and not self._checkpointing and _is_quick(batch):
+        if self._pace.quick and not self._busy and _is_quick(batch):
             try:
                 answers = self._committer.commit(batch, patience=0)
             except StorageBusy:
@@ -51,36 +50,39 @@ class Appender:
         self._committer.close()
 
     async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
-        commit = partial(self._committer.commit, batch, patience=PATIENCE)
-        answers = await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+        job = self._thread.submit(self._committer.commit, batch, patience=PATIENCE)
+        self._job = job
+        answers = await asyncio.wrap_future(job)
         self._committed()
         return answers
 
+    @property
+    def _busy(self) -> bool:
+        """Whether the thread has the connection; also after whoever waited for it has gone."""
+        return self._job is not None and not self._job.done()
+
     def _committed(self) -> None:
         self._signal.announce(self._committer.head)
-        if not self._checkpointing and self._committer.checkpoint_due():
-            self._checkpointing = True
-            loop = asyncio.get_running_loop()
-            done = loop.run_in_executor(self._thread, self._committer.checkpoint)
-            done.add_done_callback(self._checkpointed)
+        if not self._busy and self._committer.checkpoint_due():
+            self._job = self._thread.submit(self._checkpoint)
 
-    def _checkpointed(self, done: "asyncio.Future[None]") -> None:
-        self._checkpointing = False
-        if not done.cancelled() and (error := done.exception()) is not None:
+    def _checkpoint(self) -> None:
+        try:
+            self._committer.checkpoint()
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
             _log.warning("a checkpoint failed and will be tried again", exc_info=error)
 
 
 def _is_quick(batch: Sequence[Append]) -> bool:
     """Little to write, and no condition that has to look through the log for want of a tag."""
-    events = [event for append in batch for write in append.writes for event in write.events]
-    searches = any(
-        not criterion.tags
-        for append in batch
-        if append.condition is not None
-        for criterion in append.condition.criteria
-    )
-    return (
-        len(events) <= _EVENTS_HERE
-        and sum(len(event.data) for event in events) <= _BYTES_HERE
-        and not searches
-    )
+    events = size = 0
+    for append in batch:
+        if append.condition is not None and any(
+            not each.tags for each in append.condition.criteria
+        ):
+            return False
+        for write in append.writes:
+            events += len(write.events)
+            for event in write.events:
+                size += len(event.data)
+    return events <= _EVENTS_HERE and size <= _BYTES_HERE
