@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
-from diptych.read.database import Transaction
+from diptych.read.database import Snapshot, Transaction
 from diptych.read.fold import Batch, Key, Rule
-from diptych.read.model import Decoded, Unapplied
+from diptych.read.model import Decoded, Unapplied, Write
 from diptych.read.search import normalised
 from diptych.read.table import ViewTable
 
@@ -22,7 +22,27 @@ Row = TypeVar("Row")
 _SLICE: Final = 500
 """Steps, or rows, that are worked on before the event loop gets its turn: some milliseconds."""
 
-DriverKey = tuple[object, ...]
+DriverValues = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Changes:
+    """The driver's values of what a batch writes to one table."""
+
+    table: ViewTable
+    new: list[DriverValues] = field(default_factory=list)
+    changed: list[DriverValues] = field(default_factory=list)
+    removed: list[DriverValues] = field(default_factory=list)
+
+    async def write(self, tx: Transaction) -> None:
+        for write, rows in (
+            (tx.insert, self.new),
+            (tx.update, self.changed),
+            (tx.remove, self.removed),
+        ):
+            for part in _slices(len(rows)):
+                await _breathe(part)
+                await write(self.table, rows[part])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,20 +63,17 @@ class BoundView(Generic[Row]):
     async def create(self, tx: Transaction) -> None:
         await tx.create(self.table)
 
-    async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
+    async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:
         batch = self.rule.batch(decoded)
         keys = self._driver_keys(batch)
-        await self._load(tx, batch, keys)
+        await self._load(snapshot, batch, keys)
         before = list(batch.rows)
         for part in _slices(len(batch.steps)):
             await _breathe(part)
             self.rule.fold(batch, part)
-        changed = [slot for slot, last in enumerate(batch.last) if last is not None]
-        for part in _slices(len(changed)):
-            await _breathe(part)
-            await self._write(tx, batch, changed[part], keys=keys, before=before)
+        return (await self._changes(batch, keys, before)).write
 
-    def driver_key(self, tenant: str, key: object) -> DriverKey:
+    def driver_key(self, tenant: str, key: object) -> DriverValues:
         """Raises InvalidInput: the key does not fit its columns."""
         names, value, dialect = self.table.key, self.layout.value, self.dialect
         if len(names) == 1:
@@ -65,8 +82,8 @@ class BoundView(Generic[Row]):
             raise InvalidInput("key", f"must be a tuple of {', '.join(names)}")
         return (tenant, *map(value, names, key, [dialect] * len(names)))
 
-    def _driver_keys(self, batch: Batch) -> list[DriverKey]:
-        found: list[DriverKey] = []
+    def _driver_keys(self, batch: Batch) -> list[DriverValues]:
+        found: list[DriverValues] = []
         for slot, key in enumerate(batch.keys):
             try:
                 found.append(self.driver_key(*key))
@@ -75,45 +92,34 @@ class BoundView(Generic[Row]):
                 raise Unapplied(recorded.position) from error
         return found
 
-    async def _load(self, tx: Transaction, batch: Batch, keys: Sequence[DriverKey]) -> None:
-        loaded = await tx.load(self.table, keys)
+    async def _load(self, snapshot: Snapshot, batch: Batch, keys: Sequence[DriverValues]) -> None:
         slot_of = {key: slot for slot, key in enumerate(batch.keys)}
-        for tenant, *values in loaded:
-            row = self.layout.row(values, self.dialect)
-            key: Key = (str(tenant), self.rule.row_key(row))
-            slot = slot_of[key]
-            batch.keys[slot] = key  # the row's own key object: comparing with it is free
-            batch.rows[slot] = row
+        for part in _slices(len(keys)):
+            await _breathe(part)
+            for tenant, *values in await snapshot.load(self.table, keys[part]):
+                row = self.layout.row(values, self.dialect)
+                key: Key = (str(tenant), self.rule.row_key(row))
+                slot = slot_of[key]
+                batch.keys[slot] = key  # the row's own key object: comparing with it is free
+                batch.rows[slot] = row
 
-    async def _write(
-        self,
-        tx: Transaction,
-        batch: Batch,
-        slots: Sequence[int],
-        *,
-        keys: Sequence[DriverKey],
-        before: Sequence[Row | None],
-    ) -> None:
-        new: list[tuple[object, ...]] = []
-        changed: list[tuple[object, ...]] = []
-        removed: list[DriverKey] = []
-        for slot in slots:
-            row, last, old = batch.rows[slot], batch.last[slot], before[slot]
-            if row is not None and last is not None:
-                values = self._values(batch.keys[slot], row, last, old)
-                (new if old is None else changed).append(values)
-            elif old is not None:
-                removed.append(keys[slot])
-        if new:
-            await tx.insert(self.table, new)
-        if changed:
-            await tx.update(self.table, changed)
-        if removed:
-            await tx.remove(self.table, removed)
+    async def _changes(
+        self, batch: Batch, keys: Sequence[DriverValues], before: Sequence[Row | None]
+    ) -> _Changes:
+        changes = _Changes(self.table)
+        written = [slot for slot, last in enumerate(batch.last) if last is not None]
+        for part in _slices(len(written)):
+            await _breathe(part)
+            for slot in written[part]:
+                row, last, old = batch.rows[slot], batch.last[slot], before[slot]
+                if row is not None and last is not None:
+                    values = self._values(batch.keys[slot], row, last, old)
+                    (changes.new if old is None else changes.changed).append(values)
+                elif old is not None:
+                    changes.removed.append(keys[slot])
+        return changes
 
-    def _values(
-        self, key: Key, row: Row, last: RecordedEvent, before: Row | None
-    ) -> tuple[object, ...]:
+    def _values(self, key: Key, row: Row, last: RecordedEvent, before: Row | None) -> DriverValues:
         try:
             values = self.layout.values(row, self.dialect)
         except InvalidInput as error:

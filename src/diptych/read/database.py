@@ -72,12 +72,6 @@ class Transaction(Protocol):
         """Create a table with its indexes."""
         ...
 
-    async def load(
-        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
-    ) -> Sequence[Sequence[object]]:
-        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
-        ...
-
     async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
         """Add rows that are not there, each with the values of `table.saved`."""
         ...
@@ -103,6 +97,12 @@ class Snapshot(Protocol):
 
     async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
         """The row under a full key: `table.fields`, then `_position` and `_version`."""
+        ...
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
         ...
 
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
-from diptych.read.database import Transaction, Wanted
+from diptych.read.database import Snapshot, Transaction, Wanted
 from diptych.read.fingerprint import fingerprint
 from diptych.read.table import check_table_name
 from diptych.store.contract import category_of
@@ -35,6 +35,10 @@ class Unapplied(Exception):
         self.position = position
 
 
+Write = Callable[[Transaction], Awaitable[None]]
+"""What a batch does to the tables, in one transaction."""
+
+
 class Bound(Protocol):
     """A view or projection with the tables of one revision."""
 
@@ -43,10 +47,13 @@ class Bound(Protocol):
 
     async def create(self, tx: Transaction) -> None: ...
 
-    async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
-        """Apply events in order.
+    async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:
+        """Work out what the events do, in order, to the rows as the snapshot shows them.
 
-        Raises:
+        The result is worth something only until the tables change: write it with the checkpoint
+        that was read before, or not at all.
+
+        Raises, here or in the result:
             Unapplied: the rule failed; what was applied before it must be rolled back.
             StoreError: the database failed.
         """

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from diptych.codec import Events
 from diptych.errors import ConfigurationError, StoreError
 from diptych.messages import RecordedEvent
-from diptych.read.database import Parameters, Transaction
-from diptych.read.model import Decoded, ReadModel, Unapplied
+from diptych.read.database import Parameters, Snapshot, Transaction
+from diptych.read.model import Decoded, ReadModel, Unapplied, Write
 from diptych.read.table import check_table_name, revised
 from diptych.read.view import MAX_LAG
 
@@ -122,11 +122,14 @@ class BoundProjection:
         for table in next(iter(self.by_name.values())).metadata.sorted_tables:
             await tx.create(table)
 
-    async def apply(self, tx: Transaction, decoded: Sequence[Decoded]) -> None:
-        writing = ProjectionTransaction(tx, self)
+    async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:  # noqa: ARG002
+        """Nothing to prepare: the statements read what those before them wrote."""
+        return lambda tx: self._apply_all(ProjectionTransaction(tx, self), decoded)
+
+    async def _apply_all(self, tx: ProjectionTransaction, decoded: Sequence[Decoded]) -> None:
         for number, (recorded, event) in enumerate(decoded, 1):
             try:
-                await self.apply_one(writing, event, recorded)
+                await self.apply_one(tx, event, recorded)
             except StoreError:
                 raise
             except Exception as error:

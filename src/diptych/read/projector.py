@@ -26,6 +26,7 @@ checkpoint what is wrong and where. Nothing is skipped.
 import asyncio
 import logging
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -40,8 +41,9 @@ from diptych.errors import (
     UnknownEventType,
 )
 from diptych.failpoints import failpoint
-from diptych.read.database import Checkpoint, ReadDatabase, Slot
-from diptych.read.model import ReadModel, Unapplied
+from diptych.read.collector import held_off
+from diptych.read.database import Checkpoint, ReadDatabase, Slot, Transaction
+from diptych.read.model import ReadModel, Unapplied, Write
 from diptych.read.pace import Pace
 from diptych.read.revision import let_serve, record_stop, take_over, whereabouts
 from diptych.read.signal import CheckpointSignal
@@ -131,20 +133,25 @@ class Projector:
                 await self._pause(error)
 
     async def _follow(self) -> None:
-        checkpoint = await self._take_over()
+        checkpoint, behind = await self._take_over(), False
         while True:
-            started = _time()
-            page = await self._read(checkpoint)
-            failpoint("projector.after_read")
-            before = checkpoint.point.position
-            if page.scanned.position > before:
-                checkpoint = await self._finish_or_stop(page, checkpoint)
-                self.pace.went(page.scanned.position - before, seconds=_time() - started)
+            with held_off() if behind else nullcontext():
+                checkpoint, behind = await self._turn(checkpoint)
             self.status, self.error, self._failures = Status.RUNNING, "", 0
-            if page.scanned.position >= page.head:
-                await self._store.moved(checkpoint.point.position)
-            else:
+            if behind:
                 await asyncio.sleep(0)
+            else:
+                await self._store.moved(checkpoint.point.position)
+
+    async def _turn(self, checkpoint: Checkpoint) -> tuple[Checkpoint, bool]:
+        """Read and finish one page; also whether there is more."""
+        started, before = _time(), checkpoint.point.position
+        page = await self._read(checkpoint)
+        failpoint("projector.after_read")
+        if page.scanned.position > before:
+            checkpoint = await self._finish_or_stop(page, checkpoint)
+            self.pace.went(page.scanned.position - before, seconds=_time() - started)
+        return checkpoint, page.scanned.position < page.head
 
     async def _take_over(self) -> Checkpoint:
         async with self._database.transaction() as tx:
@@ -183,13 +190,12 @@ class Projector:
             await self._stop(checkpoint, error, position=position)
 
     async def _finish(self, page: LogPage, checkpoint: Checkpoint) -> Checkpoint:
-        """The one transaction: rows and checkpoint."""
-        decoded = await self.model.decode(page.events)
+        """Rows and checkpoint, in one transaction."""
+        write = await self._prepare(page)
         async with self._database.transaction() as tx:
             started = _time()
             failpoint("projector.before_write")
-            if decoded:
-                await self._bound.apply(tx, decoded)
+            await write(tx)
             failpoint("projector.before_checkpoint")
             if not await tx.advance(checkpoint, page.scanned, at=self._clock.now().isoformat()):
                 raise Superseded
@@ -197,9 +203,18 @@ class Projector:
                 await let_serve(tx, self.target.revision)
             failpoint("projector.before_commit")
         failpoint("projector.after_commit")
-        self.pace.wrote(len(decoded), seconds=_time() - started)
+        self.pace.wrote(len(page.events), seconds=_time() - started)
         self._finished(page.scanned)
         return Checkpoint(checkpoint.slot, checkpoint.epoch, page.scanned)
+
+    async def _prepare(self, page: LogPage) -> Write:
+        """Outside of the transaction, for which other projectors wait. That is sound because the
+        checkpoint tells at the end whether anybody else wrote in between."""
+        decoded = await self.model.decode(page.events)
+        if not decoded:
+            return _nothing
+        async with self._database.snapshot() as snapshot:
+            return await self._bound.prepare(snapshot, decoded)
 
     def _finished(self, point: Point) -> None:
         if point != self.point:
@@ -234,6 +249,10 @@ class Projector:
                 return
             seen = found
             await asyncio.sleep(self._patience)
+
+
+async def _nothing(tx: Transaction) -> None:
+    pass
 
 
 def _before(page: LogPage, position: int) -> LogPage:

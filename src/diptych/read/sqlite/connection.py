@@ -98,6 +98,7 @@ class Connection:
         self.driver = connect(path, timeout=0)
         self._cores, self._threads = cores, threads
         self._core: sa.Connection | None = None
+        self._before = 0
         try:
             for setting in _WRITING if writes else _READING:
                 self.driver.execute(setting)
@@ -179,6 +180,15 @@ class Connection:
                     raise meaning from error
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    @property
+    def changes(self) -> int:
+        """How many rows the transaction has changed."""
+        return self.driver.total_changes - self._before
+
+    def begin(self) -> None:
+        self._before = self.driver.total_changes
+        self.driver.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         """Raises: StoreError: nothing was committed."""

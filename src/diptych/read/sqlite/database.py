@@ -23,6 +23,9 @@ from diptych.read.sqlite.writing import SqliteTransaction
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
 
+_CHANGES_TO_COMMIT: Final = 500
+"""Changed rows from which a commit takes more than a millisecond or two."""
+
 _CHANGES_TO_COPY: Final = 5_000
 """Changed rows after which the write-ahead log is copied back: some 10 MB of it."""
 
@@ -74,10 +77,10 @@ class SqliteReadDatabase:
         opened = self._opened()
         async with opened.lock:
             writer = opened.writer
-            await writer.patiently(lambda: writer.driver.execute("BEGIN IMMEDIATE"))
+            await writer.patiently(writer.begin)
             try:
                 yield SqliteTransaction(writer, self._statements)
-                writer.commit()
+                await opened.commit()
             except BaseException:
                 writer.roll_back()
                 raise
@@ -145,6 +148,13 @@ class _Open:
 
     def _connect(self, *, writes: bool = False) -> Connection:
         return Connection(self._path, cores=self._cores, threads=self._threads, writes=writes)
+
+    async def commit(self) -> None:
+        """A large one in a thread: it writes all changed pages, in one call."""
+        if self.writer.changes < _CHANGES_TO_COMMIT:
+            self.writer.commit()
+        else:
+            await self.writer.in_thread(self.writer.commit)
 
     async def copy_back(self) -> None:
         """Let the write-ahead log be reused. It is synced, so it is done in a thread."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Standing, Wanted
 from diptych.read.sqlite.connection import Connection
-from diptych.read.sqlite.statements import Compiled, Statements
+from diptych.read.sqlite.statements import Compiled, Statements, listed
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
 from diptych.store.contract import Point
@@ -30,10 +30,18 @@ class SqliteSnapshot:
         self._turn = asyncio.Lock()
 
     async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
+        rows = await self._run(self._statements.of(table).get, key)
+        return rows[0] if rows else None
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        return await self._run(self._statements.of(table).load, (listed(keys),))
+
+    async def _run(self, sql: str, values: tuple[object, ...]) -> Sequence[Sequence[object]]:
         async with self._turn:
-            driver, sql = self._connection.driver, self._statements.of(table).get
             try:
-                found: Sequence[object] | None = driver.execute(sql, key).fetchone()
+                found = self._connection.driver.execute(sql, values).fetchall()
             except sqlite.Error as error:
                 raise self._connection.meaning(error) from error
             return found

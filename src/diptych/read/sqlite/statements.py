@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
@@ -136,6 +137,11 @@ def _standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
     found: sa.Select[Any] = sa.select(*columns)
     found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
     return found.where(ours).order_by(CHECKPOINTS.c.position)
+
+
+def listed(keys: Sequence[tuple[object, ...]]) -> str:
+    """Full keys as the JSON that `keys` stands for in the statements."""
+    return msgspec.json.encode(keys).decode()
 
 
 def _listed(view: ViewTable) -> sa.ColumnElement[bool]:

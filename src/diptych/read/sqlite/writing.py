@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Checkpoint, Parameters
 from diptych.read.sqlite.connection import Connection
-from diptych.read.sqlite.statements import Statements, create_words
+from diptych.read.sqlite.statements import Statements, create_words, listed
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
 from diptych.store.contract import Point
@@ -39,12 +38,6 @@ class SqliteTransaction:
         if table.searchable:
             await self.execute(create_words(table))
 
-    async def load(
-        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
-    ) -> Sequence[Sequence[object]]:
-        rows: Sequence[Sequence[object]] = self._run(self._statements.of(table).load, _json(keys))
-        return rows
-
     async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
         """New rows get the highest ids, so their words are added without looking for the rows."""
         statements = self._statements.of(table)
@@ -58,15 +51,15 @@ class SqliteTransaction:
         key_of = itemgetter(*(table.saved.index(name) for name in table.full_key))
         changed = [key_of(row) for row in rows if row[-1] is not None] if table.searchable else []
         if changed:
-            self._run(statements.drop_listed_words, _json(changed))
+            self._run(statements.drop_listed_words, (listed(changed),))
         self._run_many(statements.update, rows)
         if changed:
-            self._run(statements.add_listed_words, _json(changed))
+            self._run(statements.add_listed_words, (listed(changed),))
 
     async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
         statements = self._statements.of(table)
         if table.searchable:
-            self._run(statements.drop_listed_words, _json(keys))
+            self._run(statements.drop_listed_words, (listed(keys),))
         self._run_many(statements.remove, keys)
 
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
@@ -95,7 +88,3 @@ class SqliteTransaction:
             self._connection.driver.executemany(sql, rows)
         except sqlite.Error as error:
             raise self._connection.meaning(error) from error
-
-
-def _json(keys: Sequence[tuple[object, ...]]) -> tuple[str]:
-    return (msgspec.json.encode(keys).decode(),)
