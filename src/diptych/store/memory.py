@@ -99,8 +99,10 @@ class MemoryEventStore:
     async def close(self) -> None:
         group, self._group = self._group, None
         if group is not None:
-            await group.close()
-            await self._signal.close()
+            try:
+                await group.close()
+            finally:  # a follower must not wait for a log that is gone
+                await self._signal.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

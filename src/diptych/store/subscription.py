@@ -102,7 +102,7 @@ class LogSignal:
             while self._waiting:
                 try:
                     self.announce(await poll())
-                except StoreError:
+                except Exception:  # noqa: BLE001 - whatever it is, nobody may sleep for ever
                     # The reader that is woken meets the same error and can say whose it is.
                     self._wake_all()
                 await asyncio.sleep(self._interval)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from diptych.errors import StorageBusy
 from diptych.store.subscription import LogSignal
 
@@ -53,9 +55,12 @@ async def test_the_poll_runs_only_while_somebody_waits() -> None:
     assert polls <= seen + 1
 
 
-async def test_a_poll_that_fails_wakes_the_reader_who_will_meet_the_error() -> None:
+@pytest.mark.parametrize("error", [StorageBusy("locked"), MemoryError()])
+async def test_a_poll_that_fails_wakes_the_reader_who_will_meet_the_error(
+    error: Exception,
+) -> None:
     async def poll() -> int:
-        raise StorageBusy("locked")
+        raise error
 
     signal = LogSignal(poll=poll, interval=0.0001)
     async with asyncio.timeout(1):

@@ -142,3 +142,16 @@ async def test_a_log_that_is_closed_and_opened_again_is_still_there() -> None:
         assert await store.head() == first.point
         await store.moved(0)
     assert "nothing survives" in store.durability
+
+
+async def test_a_close_that_was_given_up_leaves_no_follower_waiting() -> None:
+    store = MemoryEventStore(hostile=Hostile(seed=1, late_visibility=30, short_pages=False))
+    await store.open()
+    follower = asyncio.create_task(store.moved(1000))
+    append = asyncio.create_task(store.append(placed()))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    async with asyncio.timeout(1):
+        await asyncio.gather(append, follower)

@@ -10,9 +10,19 @@ from uuid import uuid4
 
 import pytest
 
+from diptych.errors import OutcomeUnknown, StoreClosed
 from diptych.failpoints import armed, fail
 from diptych.messages import EventData
-from diptych.store.contract import ANY_VERSION, START, Append, Condition, Criterion, Load, Write
+from diptych.store.contract import (
+    ANY_VERSION,
+    START,
+    Append,
+    Appended,
+    Condition,
+    Criterion,
+    Load,
+    Write,
+)
 from diptych.store.sqlite import committing, pace
 from diptych.store.sqlite.file import CAN_MEASURE_WAL
 from diptych.store.sqlite.pace import Pace
@@ -158,12 +168,51 @@ async def test_a_checkpoint_that_fails_is_tried_again_and_harms_nothing(
     assert (await store.load(Load("order-1"))).version == 2
 
 
+async def test_two_never_commit_at_once_whoever_is_cancelled(store: SqliteEventStore) -> None:
+    """At the end of `asyncio.run` every task is cancelled; what a thread began goes on."""
+    release = threading.Event()
+    with armed("append.before_commit", release.wait):
+        appends = []
+        for _ in range(2):
+            before = asyncio.all_tasks()
+            appends.append(asyncio.ensure_future(store.append(placed(events=2_000))))
+            await asyncio.sleep(0.01)
+            for inner in asyncio.all_tasks() - before - {appends[-1]}:
+                inner.cancel()
+            await asyncio.sleep(0.01)
+        appends.append(asyncio.ensure_future(store.append(placed())))
+        await asyncio.sleep(0.01)
+        release.set()
+        *unknown, last = await asyncio.gather(*appends, return_exceptions=True)
+    assert [type(answer) for answer in unknown] == [OutcomeUnknown] * 2
+    assert isinstance(last, Appended)
+    assert (await store.load(Load("order-1"))).version == 4_001
+
+
 async def test_closing_waits_for_what_a_thread_reads(store: SqliteEventStore) -> None:
     await store.append(placed(events=600))
     reading = asyncio.create_task(store.read())
     await asyncio.sleep(0)
     await store.close()
     assert len((await reading).events) == 600
+
+
+async def test_a_close_that_was_given_up_goes_on_and_the_next_waits_for_it(
+    store: SqliteEventStore,
+) -> None:
+    readers, release = store._log.readers, threading.Event()
+    with armed("append.before_commit", release.wait):
+        append = asyncio.create_task(store.append(placed(events=2_000)))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(store.close(), 0.01)
+        release.set()
+        await store.close()
+    assert append.done()
+    assert (await append).point.position == 2_000
+    with pytest.raises(StoreClosed):
+        await readers.run(lambda reader, _: reader.moved())
 
 
 def test_one_slow_piece_among_quick_ones_changes_nothing() -> None:

@@ -52,7 +52,9 @@ class Appender:
     async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
         job = self._thread.submit(self._committer.commit, batch, patience=PATIENCE)
         self._job = job
-        answers = await asyncio.wrap_future(job)
+        # A cancelled waiter must not take a job out of the thread's queue: it would count as done
+        # while the one before it has the connection.
+        answers = await asyncio.shield(asyncio.wrap_future(job))
         self._committed()
         return answers
 

@@ -89,7 +89,10 @@ class Committer:
         if not CAN_MEASURE_WAL or self._unmeasured < MEASURE_EVERY:
             return False
         self._unmeasured = 0
-        _, pages, copied = self._db.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+        try:
+            _, pages, copied = self._db.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+        except sqlite.Error:
+            return False  # the commit before it stands, and the next one will say what is wrong
         return bool(pages - copied >= CHECKPOINT_PAGES)
 
     def checkpoint(self) -> None:

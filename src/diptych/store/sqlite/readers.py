@@ -62,7 +62,10 @@ class Readers:
             reader.close()
 
     def _do(self, work: Work[T]) -> T:
-        reader = self._idle.pop() if self._idle else self._another()
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = self._another()
         try:
             return work(reader, Budget())
         finally:

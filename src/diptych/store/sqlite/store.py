@@ -95,6 +95,7 @@ class SqliteEventStore:
         self._synchronous: Synchronous = synchronous
         self._clock: Clock = clock or SystemClock()
         self._opened: _OpenLog | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def path(self) -> Path:
@@ -118,7 +119,10 @@ class SqliteEventStore:
     async def close(self) -> None:
         log, self._opened = self._opened, None
         if log is not None:
-            await log.close()
+            self._closing = asyncio.create_task(log.close())
+        if self._closing is not None and not self._closing.done():
+            # Who gives up leaves no connection open; who closes again waits for the same end.
+            await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         await self.open()
