@@ -1,6 +1,7 @@
 """`Log`: the event log as users of an application see it."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ class Log:
 
     def __init__(self, store: EventStore, families: Sequence[Events[Any]]) -> None:
         self.store = store
-        self._families = {family.category: family for family in families}
+        self._families = tuple(families)
 
     @property
     def id(self) -> UUID:
@@ -65,13 +66,18 @@ class Log:
         )
 
     async def decode(self, recorded: RecordedEvent) -> object:
-        """The event as an object of its class; None if its family ignores it.
+        """The event as an object of its class; None if whoever declares its type ignores it.
 
         Raises: UnknownEventType: nothing in this application declares its category or type.
         """
         category = category_of(recorded.stream)
-        family = self._families.get(category)
-        if family is None:
-            raise UnknownEventType(recorded.type, category=category, position=recorded.position)
-        decoded = await family.decode([recorded])
-        return decoded[0][1] if decoded else None
+        ignored = False
+        for family in self._families:  # those of a view may know fewer types than the decider's
+            if family.category == category:
+                with suppress(UnknownEventType):
+                    if (event := family.decode_one(recorded)) is not None:
+                        return event
+                    ignored = True
+        if ignored:
+            return None
+        raise UnknownEventType(recorded.type, category=category, position=recorded.position)
