@@ -262,6 +262,16 @@ async def test_text_that_is_not_unicode_is_refused_for_its_member_alone(
     assert len(await ids_in(store)) == 2
 
 
+async def test_a_repeat_gets_the_first_outcome_whatever_it_would_append(
+    store: SqliteEventStore,
+) -> None:
+    first = placed()
+    appended = await store.append(first)
+    bad = EventData("Placed", b"\xff", uuid4())
+    again = replace(first, writes=(Write("order-1", (bad,), ANY_VERSION),))
+    assert await store.append(again) == replace(appended, repeated=True)
+
+
 async def test_a_condition_sees_what_stands_before_it_in_its_batch(store: SqliteEventStore) -> None:
     once = Condition((Criterion(tags=frozenset({"vip"})),), START)
     appends = [replace(placed(f"order-{n}"), condition=once) for n in range(3)]

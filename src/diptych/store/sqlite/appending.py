@@ -75,9 +75,9 @@ class Batch:
         try:
             return self._add(append)
         except DiptychError as refusal:
-            return refusal
+            return self._refused(append, refusal)
         except UnicodeError:
-            return InvalidInput("data", "must be JSON in UTF-8")
+            return self._refused(append, InvalidInput("data", "must be JSON in UTF-8"))
 
     def flush(self) -> None:
         """Insert what was collected."""
@@ -90,27 +90,26 @@ class Batch:
                 self._db.executemany(SQL[name], rows)
                 rows.clear()
 
-    def _add(self, append: Append) -> Appended:
+    def _add(self, append: Append) -> Answer:
         record = append.command
         if record is not None and record.key in self._outcomes:
             return _repeated(record, *self._outcomes[record.key])
-        try:
-            self._check(append)
-        except DiptychError:
-            if record is None or (found := find_command(self._db, record.key)) is None:
-                raise
-            return _repeated(record, found.hash, found.outcome)
+        for write in append.writes:
+            self._check_version(append.tenant, write)
+        if append.condition is not None:
+            self._check_condition(append.condition, append.tenant)
         before = self.head.position
         appended = self._write(append) if append.writes else self._nothing(record)
         if record is not None:
             self._remember(record, appended, events=self.head.position - before)
         return appended
 
-    def _check(self, append: Append) -> None:
-        for write in append.writes:
-            self._check_version(append.tenant, write)
-        if append.condition is not None:
-            self._check_condition(append.condition, append.tenant)
+    def _refused(self, append: Append, refusal: DiptychError) -> Answer:
+        """What the caller is told: of a command that took effect before, what came of it then."""
+        record = append.command
+        if record is None or (found := find_command(self._db, record.key)) is None:
+            return refusal
+        return _repeated(record, found.hash, found.outcome)
 
     def _check_version(self, tenant: str, write: Write) -> None:
         actual, expected = self._versions[tenant, write.stream], write.expected_version
@@ -189,7 +188,7 @@ def _outcomes_of(db: Connection, appends: Sequence[Append]) -> dict[CommandKey, 
     return {key: (found.hash, found.outcome) for key, found in find_commands(db, keys).items()}
 
 
-def _repeated(record: CommandRecord, digest: bytes, outcome: Appended) -> Appended:
+def _repeated(record: CommandRecord, digest: bytes, outcome: Appended) -> Answer:
     if digest != record.hash:
-        raise CommandIdReused(record.key.command_id)
+        return CommandIdReused(record.key.command_id)
     return replace(outcome, repeated=True)
