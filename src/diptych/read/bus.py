@@ -74,7 +74,9 @@ class QueryBus:
                 raise lack.error(timeout)
             in_time = await consistency.wait(lack, seconds=deadline - loop.time())
             if in_time and attempts:
+                # What was announced is not in the snapshots yet, and perhaps never will be.
                 await asyncio.sleep(_REPLICA_PAUSE)
+                in_time = loop.time() < deadline
             attempts += 1
 
     def _rows(self, handler: QueryHandler, snapshot: Snapshot, tenant: str) -> Rows:

@@ -80,20 +80,27 @@ class Consistency:
         reads: Sequence[ReadModel],
         at_least: Token | None,
     ) -> Lack | None:
-        """The first view that is not far enough, or None: then the snapshot may answer."""
+        """A view that is not far enough, or None: then the snapshot may answer.
+
+        One that was never complete comes first: it forbids a stale answer too.
+        """
         token = at_least.position if at_least else 0
-        for model in reads:
-            target, standing = self._targets[model.name], standings.get(model.wanted)
-            if standing is None:
-                return Lack(model.name, target.revision, target.serves_from, 0, False, False)
-            reached = standing.point.position
-            same = standing.revision == target.revision
-            serves_from = target.serves_from if same else 0
-            ready = standing.serving and reached >= serves_from
-            wanted = max(token, serves_from)
-            if not ready or reached < wanted:
-                return Lack(model.name, standing.revision, wanted, reached, ready, standing.serving)
-        return None
+        found = (self._lack(model, standings.get(model.wanted), token) for model in reads)
+        lacks = [lack for lack in found if lack is not None]
+        return min(lacks, key=lambda lack: lack.servable, default=None)
+
+    def _lack(self, model: ReadModel, standing: Standing | None, token: int) -> Lack | None:
+        target = self._targets[model.name]
+        if standing is None:
+            return Lack(model.name, target.revision, target.serves_from, 0, False, False)
+        reached = standing.point.position
+        same = standing.revision == target.revision
+        serves_from = target.serves_from if same else 0
+        ready = standing.serving and reached >= serves_from
+        wanted = max(token, serves_from)
+        if ready and reached >= wanted:
+            return None
+        return Lack(model.name, standing.revision, wanted, reached, ready, standing.serving)
 
     async def wait(self, lack: Lack, *, seconds: float) -> bool:
         """Wait until the view may be far enough; False when the time is up."""
