@@ -268,3 +268,16 @@ async def test_a_database_that_follows_another_log_is_refused_at_start(tmp_path:
     with pytest.raises(HistoryDiverged, match=str(first.log_id)):
         async with reading(second, path=tmp_path / "read.db"):
             pass
+
+
+async def test_a_project_that_returns_no_row_of_the_view_stops_it(
+    store: MemoryEventStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(row: Account | None, event: AccountEvent, recorded: RecordedEvent) -> Account | None:
+        return event  # type: ignore[return-value]
+
+    async with reading(store, models=[account_view(project=wrong)], queries=[]) as side:
+        poison = await append(store, Deposited(uuid4(), 1))
+        with pytest.raises(ProjectionStopped, match="row: must be a Account") as stopped:
+            await side.reached(poison.position, timeout=timedelta(seconds=5))
+        assert stopped.value.position == poison.position

@@ -120,10 +120,14 @@ class RowLayout(Generic[Row]):
         """What the driver takes, in the order of `names`.
 
         Raises:
-            InvalidInput: a value does not fit its column, which `field` names.
+            InvalidInput: a value does not fit its column, which `field` names; or `row` is not
+                of the row type.
         """
         writers = self._writers.get(dialect.name) or self._prepare_writers(dialect.name)
-        values = self._get(row)
+        try:
+            values = self._get(row)
+        except AttributeError as error:
+            raise InvalidInput("row", f"must be a {self.row_type.__name__}") from error
         try:
             return tuple(
                 [

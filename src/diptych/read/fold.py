@@ -51,7 +51,16 @@ class Rule:
     touches: bool
 
     def batch(self, decoded: Sequence[Decoded]) -> Batch:
-        """Raises: Unapplied: the keys of an event cannot be told."""
+        """Raises: Unapplied: the keys of an event cannot be told, or are no keys."""
+        try:
+            return self._batch(decoded)
+        except Exception as error:
+            if len(decoded) > 1:
+                for alone in decoded:
+                    self.batch([alone])  # raises for the event that it is
+            raise Unapplied(decoded[0][0].position) from error
+
+    def _batch(self, decoded: Sequence[Decoded]) -> Batch:
         keys, steps = self.expand(decoded)
         found: dict[Key, int] = {}
         slot_of = found.setdefault
@@ -99,11 +108,7 @@ def many_keys(keys_of: Callable[[Any], Iterable[object]]) -> Expand:
         keys: list[Key] = []
         steps: list[Decoded] = []
         for recorded, event in decoded:
-            try:
-                found = dict.fromkeys(keys_of(event))
-            except Exception as error:
-                raise Unapplied(recorded.position) from error
-            for value in found:
+            for value in dict.fromkeys(keys_of(event)):
                 keys.append((recorded.tenant, value))
                 steps.append((recorded, (event, value)))
         return keys, steps

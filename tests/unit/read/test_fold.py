@@ -157,3 +157,13 @@ def test_a_row_with_another_key_is_refused() -> None:
     with pytest.raises(Unapplied) as error:
         folded(rule, decoded(Added(1, 1)))
     assert "sums" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("key", ["raises", "list"])
+def test_a_key_that_cannot_be_told_or_is_none_names_the_event(key: str) -> None:
+    def odd(event: Added | Sum) -> object:
+        return event.key if event.key > 0 else [1 // event.key] if key == "raises" else [1]
+
+    with pytest.raises(Unapplied) as error:
+        replace(RULE, expand=one_key(odd)).batch(decoded(Added(1, 1), Added(0, 1), Added(2, 1)))
+    assert error.value.position == 2
