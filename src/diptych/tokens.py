@@ -12,6 +12,7 @@ from diptych.errors import InvalidToken
 _LAYOUT = struct.Struct(">16sQ16s")
 _CHECK_BYTES = 8  # 48 bytes in all: base64 without padding
 _NO_EVENT = UUID(int=0)
+_LAST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Token:
         if len(body) != _LAYOUT.size or _text(body) != text:
             raise InvalidToken
         log, position, event = _LAYOUT.unpack(body)
+        if position > _LAST:
+            raise InvalidToken
         event_id = UUID(bytes=event)
         return cls(UUID(bytes=log), position, None if event_id == _NO_EVENT else event_id)
 

@@ -237,6 +237,18 @@ async def test_a_tampered_cursor_is_refused(side: ReadSide) -> None:
             await side.query(ListAccounts(page_size=2, cursor=text))
 
 
+async def test_a_cursor_that_was_given_out_is_accepted_however_long_its_text(
+    store: MemoryEventStore,
+) -> None:
+    async with reading(store) as side:
+        for number in range(3):
+            token = await append(store, Opened(uuid4(), f"{'x' * 9_000}{number}"))
+        first = await side.query(ListAccounts(order_by="owner", page_size=2), at_least=token)
+        cursor = first.next_cursor
+        second = await side.query(ListAccounts(order_by="owner", page_size=2, cursor=cursor))
+        assert [row.owner[-1] for row in (*first.items, *second.items)] == ["0", "1", "2"]
+
+
 async def test_filtering_by_what_is_no_column_is_the_programmers_error(side: ReadSide) -> None:
     from dataclasses import dataclass
 

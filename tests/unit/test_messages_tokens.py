@@ -32,3 +32,9 @@ def test_a_token_that_was_changed_anywhere_is_refused() -> None:
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken, match="token: is not a token that this service gave out"):
         Token.parse(text)
+
+
+@pytest.mark.parametrize("position", [2**63, 2**64 - 1])
+def test_a_position_that_no_log_has_is_refused(position: int) -> None:
+    with pytest.raises(InvalidToken):
+        Token.parse(str(Token(LOG, position, EVENT)))

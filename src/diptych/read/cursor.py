@@ -11,7 +11,7 @@ import msgspec
 from diptych.errors import InvalidCursor
 
 _CHECK_BYTES: Final = 12
-_MAX_LENGTH: Final = 4_096
+_MAX_PAGE: Final = 2**53
 
 
 def encode_cursor(binding: object, *, page: int, values: list[object]) -> str:
@@ -29,8 +29,6 @@ def decode_cursor(text: str, binding: object, *, types: list[Any]) -> tuple[int,
 
     Raises: InvalidCursor, whatever is wrong with the text.
     """
-    if len(text) > _MAX_LENGTH:
-        raise InvalidCursor
     try:
         padded = text + "=" * (-len(text) % 4)
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)
@@ -40,6 +38,8 @@ def decode_cursor(text: str, binding: object, *, types: list[Any]) -> tuple[int,
         page, *values = msgspec.msgpack.decode(body, type=GenericAlias(tuple, (int, *types)))
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise InvalidCursor from None
+    if not 1 <= page <= _MAX_PAGE:
+        raise InvalidCursor
     return page, values
 
 

@@ -145,7 +145,7 @@ class Problems:
     def _of_ours(self, error: DiptychError) -> Problem:
         known = (self._statuses[kind] for kind in type(error).__mro__ if kind in self._statuses)
         status = next(known, 500)
-        code = _kebab(type(error).__name__)
+        code = _code_of(type(error))
         match error:
             case InvalidInput():
                 return _of_input(error, status, code)
@@ -218,6 +218,12 @@ def _printable(text: str) -> str:
     """A field may be named by a key that the client made up, of any length, with any character."""
     short = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
     return short.encode(errors="replace").decode()
+
+
+def _code_of(kind: type[DiptychError]) -> str:
+    """That of the class itself, or of the first above it that is not private to us."""
+    names = (each.__name__ for each in kind.__mro__)
+    return _kebab(next(name for name in names if not name.startswith("_")))
 
 
 def _kebab(name: str) -> str:

@@ -80,6 +80,13 @@ def test_a_cursor_of_another_binding_or_other_types_is_refused() -> None:
         decode_cursor(cursor, ["q", 1], types=[int, int])
 
 
+@pytest.mark.parametrize("page", [-5, 0, 2**53 + 1, 2**64 - 1])
+def test_a_cursor_to_a_page_that_cannot_be_is_refused(page: int) -> None:
+    cursor = encode_cursor("q", page=page, values=[1])
+    with pytest.raises(InvalidCursor):
+        decode_cursor(cursor, "q", types=[int])
+
+
 @given(st.text(max_size=200))
 def test_any_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):

@@ -47,6 +47,10 @@ class NoSuchSmallTeapot(NoSuchTeapot):
     pass
 
 
+class _Private(NoSuchTeapot):
+    pass
+
+
 CODES: list[tuple[Exception, int, str]] = [
     (InvalidInput("a.b", "must be there"), 422, "invalid-input"),
     (LimitExceeded("a", limit=3, unit="bytes"), 422, "limit-exceeded"),
@@ -57,6 +61,7 @@ CODES: list[tuple[Exception, int, str]] = [
     (TeapotRefused("no"), 409, "teapot-refused"),
     (NoSuchTeapot("no"), 404, "no-such-teapot"),
     (NoSuchSmallTeapot("no"), 404, "no-such-small-teapot"),
+    (_Private("no"), 404, "no-such-teapot"),
     (ConcurrencyError("s-1", expected=1, actual=2), 503, "concurrency-error"),
     (ConditionFailed(after=1, position=2), 503, "condition-failed"),
     (OutcomeUnknown(ID), 504, "outcome-unknown"),
