@@ -19,12 +19,14 @@ class Pool:
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._promised = 0
         self._closed = False
 
     async def take(self) -> Connection:
         """Raises: Overloaded: 1,000 queries are waiting. StoreClosed. StoreError: cannot open."""
-        while len(self._busy) >= self._limit and not self._closed:
+        if len(self._busy) + self._promised >= self._limit and not self._closed:
             await self._wait()
+            self._promised -= 1
         if self._closed:
             raise StoreClosed("the read database is closed")
         connection = self._idle.pop() if self._idle else self._connect()
@@ -57,12 +59,15 @@ class Pool:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
+                self._promised -= 1
                 self._wake_next()
             raise
 
     def _wake_next(self) -> None:
+        """Whoever is woken has the place that became free: nobody else gets it meanwhile."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+                self._promised += 1
                 return
