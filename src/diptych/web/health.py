@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -56,7 +57,11 @@ def _views(found: Readiness) -> list[dict[str, object]]:
             "state": view.state.value,
             "position": view.position,
             "lag_seconds": round(view.lag.total_seconds(), 3),
-            "seconds_left": view.time_left and round(view.time_left.total_seconds(), 1),
+            "seconds_left": _seconds(view.time_left),
         }
         for view in found.views
     ]
+
+
+def _seconds(left: timedelta | None) -> float | None:
+    return None if left is None else round(left.total_seconds(), 1)
