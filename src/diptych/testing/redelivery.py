@@ -65,17 +65,22 @@ class Reader(Generic[Row]):
     async def catch_up(self) -> None:
         """Project what is left, without a crash.
 
-        Raises: ProjectionStopped: the view cannot apply an event, which is the cause.
+        Raises:
+            ProjectionStopped: the view cannot apply an event, which is the cause.
+            TimeoutError: it is still trying after 30 s.
         """
         projector = self._projector()
         head = (await self.log.head()).position
         arriving = self.signal.reached(self.target.revision, head, timeout=_DEADLINE)
         running, there = asyncio.create_task(projector.run()), asyncio.ensure_future(arriving)
         await asyncio.wait({running, there}, return_when=asyncio.FIRST_COMPLETED)
+        in_time = there.done() and there.result()
         running.cancel()
         there.cancel()
         await asyncio.gather(running, there, return_exceptions=True)
         self._require_running(projector)
+        if not in_time:
+            raise TimeoutError(f"{self.view!r} did not get to the end: {projector.error}")
 
     async def catch_up_with_crashes(self) -> None:
         """Crash before and again behind the commit of every page: each is delivered twice.

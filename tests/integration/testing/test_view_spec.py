@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from diptych import ProjectionStopped, RecordedEvent, View
-from diptych.testing import START, ViewSpec, happened
+from diptych.failpoints import armed
+from diptych.testing import START, ViewSpec, happened, redelivery
 from diptych.testing.view_spec import _sizes
 from tests.unit.testing.shelf import (
     Book,
@@ -102,3 +103,17 @@ def test_pages_have_every_size_up_to_twelve_then_powers_of_two_then_all() -> Non
     assert _sizes(0) == []
     assert _sizes(3) == [1, 2, 3]
     assert _sizes(70) == [*range(1, 13), 16, 32, 64, 70]
+
+
+def test_a_view_that_never_gets_there_fails_even_if_no_rows_are_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stalled() -> None:
+        raise ConnectionError("held back by the test")
+
+    monkeypatch.setattr(redelivery, "_DEADLINE", 0.1)
+    with (
+        armed("projector.after_read", stalled, on=1, times=10**9),
+        pytest.raises(TimeoutError, match="ConnectionError"),
+    ):
+        ViewSpec(books).given(EMMA).then()
