@@ -101,7 +101,7 @@ def read_invoices(path: Path, report: Report) -> list[Invoice]:
 def _lines(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restval="")
             if missing := _COLUMNS - set(reader.fieldnames or ()):
                 raise ReplayFailed(f"{path} has no column {', '.join(sorted(missing))}")
             yield from reader

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
@@ -166,7 +167,9 @@ def main() -> int:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    parts = urlsplit(text)
+    _ = parts.port  # raises ValueError: it is none
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(text)
     return text
 

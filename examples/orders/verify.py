@@ -45,7 +45,7 @@ def expected_orders(path: str) -> dict[str, Expected]:
     """Invoice number to order, in the order of the file."""
     orders: dict[str, Expected] = {}
     with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 - nothing but this
-        for row in csv.DictReader(file):
+        for row in csv.DictReader(file, restval=""):
             if row["InvoiceNo"].startswith("C"):
                 continue
             order = orders.setdefault(
@@ -148,7 +148,10 @@ def report(orders: dict[str, Expected], findings: Findings) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m examples.orders.verify")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.orders.verify",
+        description="Compare every order and customer of the service with the CSV file.",
+    )
     parser.add_argument("file", help="the CSV file that was replayed")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     options = parser.parse_args()
@@ -158,7 +161,7 @@ def main() -> int:
         with httpx.Client(base_url=options.url, timeout=30) as client:
             check_orders(client, orders, findings)
             check_customers(client, orders, findings)
-    except (OSError, KeyError, ValueError, httpx.HTTPError) as error:
+    except (OSError, KeyError, ValueError, ArithmeticError, httpx.HTTPError) as error:
         sys.stderr.write(f"cannot compare: {type(error).__name__}: {error}\n")
         return 2
     sys.stdout.write(report(orders, findings) + "\n")

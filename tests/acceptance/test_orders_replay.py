@@ -56,6 +56,21 @@ def test_the_verification_finds_what_is_wrong(service: Process, invoices: Path) 
     assert "status: expected open, the service says shipped" in verified.stdout
 
 
+def test_a_file_that_was_cut_off_is_refused_with_a_reason(tmp_path: Path) -> None:
+    file = tmp_path / "cut.csv"
+    for line in ("1,a,T,1,d,1,2,F\n1,a", "1,a,T,1,d"):
+        file.write_text(f"{HEADER}\n{line}")
+        for module in ("examples.orders.replay", "examples.orders.verify"):
+            run = run_module(module, str(file), "--url", "http://127.0.0.1:9")
+            assert (run.returncode, "Traceback" in run.stderr) == (2, False)
+
+
+def test_an_address_that_cannot_be_is_refused(invoices: Path) -> None:
+    run = run_module("examples.orders.replay", str(invoices), "--url", "http://localhost:99999")
+    assert (run.returncode, "Traceback" in run.stderr) == (2, False)
+    assert "argument --url" in run.stderr
+
+
 def test_a_service_that_is_not_there_is_said_to_be_missing(
     service: Process, invoices: Path
 ) -> None:

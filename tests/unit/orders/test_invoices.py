@@ -97,6 +97,7 @@ def test_the_verification_reads_the_same_rule(tmp_path: Path) -> None:
         (b"\xff\xfe", "cannot be read"),
         (f"{HEADER}\n1,a,T,x,d,1,2,F\n".encode(), "without numbers"),
         (f"{HEADER}\n1,a,T,1,d,,2,F\n".encode(), "without numbers"),
+        (f"{HEADER}\n1,a,T,1,d,1,2,F\n1,a".encode(), "without numbers"),
     ],
 )
 def test_another_file_is_refused_with_a_reason(
