@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from diptych.errors import ConfigurationError, ProjectionStopped
+from diptych.errors import ConfigurationError, ProjectionStopped, StoreClosed
 from diptych.failpoints import armed, fail
 from diptych.messages import RecordedEvent
 from diptych.read.projection import Projection, ProjectionTransaction
@@ -212,3 +212,35 @@ async def test_an_opened_account_is_nothing_to_it(store: MemoryEventStore) -> No
     async with reading(store, models=[spend], queries=QUERIES) as side:
         token = await append(store, Opened(uuid4(), "Ann"))
         assert await side.query(GetTotals(), at_least=token) == {}
+
+
+async def test_what_apply_did_not_await_is_not_written_outside_of_the_transaction(
+    store: MemoryEventStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = list[asyncio.Task[None]]()
+
+    async def write(tx: ProjectionTransaction, text: str, position: int) -> None:
+        row = {"position": position, "kind": text}
+        await tx.execute(sa.insert(tx.table(journal)), [row])
+
+    async def later(tx: ProjectionTransaction) -> None:
+        await asyncio.sleep(0.02)
+        await write(tx, "too late", 99)
+
+    async def careless(tx: ProjectionTransaction, event: Noted, recorded: RecordedEvent) -> None:
+        left.append(asyncio.create_task(later(tx)))
+        await write(tx, event.text, recorded.position)
+
+    notes = Projection("notes", events=[note_events], tables=[journal], apply=careless, version="1")
+
+    async def all_notes(query: GetJournal, rows: Rows) -> list[str]:
+        table = rows.table(notes, journal)
+        return [row.kind for row in await rows.execute(sa.select(table.c.kind))]
+
+    queries = [answer(GetJournal, all_notes, reads=[notes])]
+    async with reading(store, models=[notes], queries=queries) as side:
+        token = await append(store, Noted("in time"))
+        await side.query(GetJournal(), at_least=token)
+        with pytest.raises(StoreClosed, match="must await"):
+            await left[0]
+        assert await side.query(GetJournal()) == ["in time"]

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from diptych.codec import Events
-from diptych.errors import ConfigurationError, StoreError
+from diptych.errors import ConfigurationError, StoreClosed, StoreError
 from diptych.messages import RecordedEvent
 from diptych.read.database import Parameters, Snapshot, Transaction
 from diptych.read.model import Decoded, ReadModel, Unapplied, Write
@@ -27,6 +28,7 @@ class ProjectionTransaction:
 
     def __init__(self, tx: Transaction, bound: "BoundProjection") -> None:
         self._tx, self._bound = tx, bound
+        self._ended = False
 
     def table(self, declared: sa.Table) -> sa.Table:
         """A declared table under its name in the revision that is being written.
@@ -38,8 +40,17 @@ class ProjectionTransaction:
     async def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
     ) -> Sequence[sa.Row[Any]]:
-        """Run one statement of SQLAlchemy Core over `table(...)`; the rows, if it returns any."""
+        """Run one statement of SQLAlchemy Core over `table(...)`; the rows, if it returns any.
+
+        Raises: StoreClosed: its events were applied already, by another task than this one.
+        """
+        if self._ended:
+            raise StoreClosed("the transaction is over: `apply` must await all that it writes")
         return await self._tx.execute(statement, parameters)
+
+    def end(self) -> None:
+        """Let nothing be written any more: it would be outside of the transaction."""
+        self._ended = True
 
 
 Apply = Callable[[ProjectionTransaction, E, RecordedEvent], Awaitable[None]]
@@ -124,7 +135,14 @@ class BoundProjection:
 
     async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:  # noqa: ARG002
         """Nothing to prepare: the statements read what those before them wrote."""
-        return lambda tx: self._apply_all(ProjectionTransaction(tx, self), decoded)
+        return partial(self._write, decoded)
+
+    async def _write(self, decoded: Sequence[Decoded], tx: Transaction) -> None:
+        writing = ProjectionTransaction(tx, self)
+        try:
+            await self._apply_all(writing, decoded)
+        finally:
+            writing.end()
 
     async def _apply_all(self, tx: ProjectionTransaction, decoded: Sequence[Decoded]) -> None:
         for number, (recorded, event) in enumerate(decoded, 1):

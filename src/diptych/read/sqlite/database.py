@@ -93,10 +93,14 @@ class SqliteReadDatabase:
         connection = await opened.pool.take()
         try:
             found = await connection.patiently(lambda: begin(connection, standings))
+            snapshot = SqliteSnapshot(connection, self._statements, found)
             try:
-                yield SqliteSnapshot(connection, self._statements, found)
+                yield snapshot
             finally:
-                connection.roll_back()
+                try:
+                    await snapshot.end()
+                finally:
+                    connection.roll_back()
         except BaseException:
             opened.pool.give(connection, sound=not connection.driver.in_transaction)
             raise

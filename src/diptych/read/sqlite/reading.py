@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from diptych.errors import StoreClosed
 from diptych.read.database import Standing, Wanted
 from diptych.read.sqlite.connection import Connection
 from diptych.read.sqlite.statements import Compiled, Statements, listed
@@ -17,7 +18,10 @@ from diptych.store.contract import Point
 
 
 class SqliteSnapshot:
-    """What one query reads. Its reads wait for each other: a connection does one at a time."""
+    """What one query reads. Its reads wait for each other: a connection does one at a time.
+
+    Once it has ended the connection is another query's, and reading raises `StoreClosed`.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,13 @@ class SqliteSnapshot:
         self.standings = standings
         self._connection, self._statements = connection, statements
         self._turn = asyncio.Lock()
+        self._ended = False
+
+    async def end(self) -> None:
+        """Let no read begin any more, and wait for one that a task still does."""
+        self._ended = True
+        async with self._turn:
+            pass
 
     async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
         rows = await self._run(self._statements.of(table).get, key)
@@ -40,6 +51,7 @@ class SqliteSnapshot:
 
     async def _run(self, sql: str, values: tuple[object, ...]) -> Sequence[Sequence[object]]:
         async with self._turn:
+            self._require_open()
             try:
                 found = self._connection.driver.execute(sql, values).fetchall()
             except sqlite.Error as error:
@@ -48,11 +60,16 @@ class SqliteSnapshot:
 
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         async with self._turn:
+            self._require_open()
             core = self._connection.core
             try:
                 return await self._connection.read(lambda: core.execute(statement).fetchall())
             except DBAPIError as error:
                 raise self._connection.meaning_or_own(error) from error
+
+    def _require_open(self) -> None:
+        if self._ended:
+            raise StoreClosed("the query is answered: its rows cannot be read any more")
 
 
 def begin(connection: Connection, standings: Compiled | None) -> Mapping[Wanted, Standing]:
