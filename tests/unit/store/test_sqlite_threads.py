@@ -144,6 +144,7 @@ async def test_the_wal_file_is_copied_by_a_thread_and_appends_wait_there(
         await store.append(placed())
         waiting = asyncio.create_task(store.append(placed()))
         assert (await store.load(Load("order-1"))).version == 1
+        await wait_until(lambda: store._log._appender._thread._work_queue.qsize() == 1)
         assert not waiting.done()
         release.set()
         assert (await waiting).point.position == 2
