@@ -120,7 +120,7 @@ class Overloaded(TryAgain):
     """More work is waiting than `limit` allows; try again in about `retry_after` seconds."""
 
     def __init__(self, *, waiting: int, limit: int, retry_after: float = 1.0) -> None:
-        super().__init__(f"{waiting} appends are waiting, at most {limit} may")
+        super().__init__(f"{waiting} are waiting already, at most {limit} may")
         self.waiting, self.limit, self.retry_after = waiting, limit, retry_after
 
 

@@ -36,7 +36,7 @@ def test_every_error_is_of_one_kind_and_stands_in_the_tree(error: type[DiptychEr
          "stream order-1 is at version 2, not 1"),
         (errors.ConditionFailed(after=3, position=5),
          "an event after 3, at 5, matches the append condition"),
-        (errors.Overloaded(waiting=9, limit=8), "9 appends are waiting, at most 8 may"),
+        (errors.Overloaded(waiting=9, limit=8), "9 are waiting already, at most 8 may"),
         (errors.ConsistencyTimeout("v", wanted=9, reached=7, timeout=timedelta(seconds=1.5)),
          "view v is at 7, not yet at 9, after 1.5 s"),
         (errors.SchemaMismatch("log.db", found=2, supported=1),

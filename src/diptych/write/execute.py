@@ -84,7 +84,7 @@ class Executor:
     """Runs deciders against a log. `cached_streams` states are kept, the least used go first."""
 
     def __init__(
-        self, store: EventStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 16
+        self, store: EventStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 100
     ) -> None:
         self.store, self.clock, self.attempts = store, clock, attempts
         self.turns = Turns()
