@@ -14,6 +14,7 @@ from diptych.read.columns import RowLayout
 from diptych.read.database import Snapshot, Transaction
 from diptych.read.fold import Batch, Key, Rule
 from diptych.read.model import Decoded, Unapplied, Write
+from diptych.read.plan import Kind, Plan
 from diptych.read.search import normalised
 from diptych.read.table import ViewTable
 
@@ -55,6 +56,8 @@ class BoundView(Generic[Row]):
     dialect: sa.Dialect
     search: tuple[str, ...]
     stream_prefix: str
+    plans: dict[Kind, Plan] = field(default_factory=dict)
+    """The statements of its pages; as many as there are kinds of requests in the code."""
 
     @property
     def tables(self) -> Sequence[str]:

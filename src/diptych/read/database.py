@@ -105,6 +105,16 @@ class Snapshot(Protocol):
         """The rows under these full keys, in any order: the tenant, then `table.fields`."""
         ...
 
+    async def select(
+        self, statement: sa.Select[Any], values: Mapping[str, object]
+    ) -> Sequence[Sequence[object]]:
+        """The driver's rows of a statement that the caller keeps: it is compiled once.
+
+        `values` has the driver's values of its named parameters, and may have others. Like
+        `execute` it may be interrupted and begun again.
+        """
+        ...
+
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         """Run one reading statement of SQLAlchemy Core; it may be interrupted and begun again."""
         ...
@@ -138,6 +148,10 @@ class ReadDatabase(Protocol):
         """The positions of all revisions, or None if nothing was committed since the last call."""
         ...
 
-    def matches(self, table: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
-        """The condition that each of these normalised words begins a word of the row's text."""
+    def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
+        """The condition that each word of the parameter `words` begins a word of the row's text."""
+        ...
+
+    def term(self, words: Sequence[str]) -> str:
+        """What `words` in `matches` stands for: normalised words as the database asks for them."""
         ...

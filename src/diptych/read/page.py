@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-import sqlalchemy as sa
-
 from diptych.errors import InvalidInput, LimitExceeded
-from diptych.read.columns import ordered
 from diptych.read.cursor import decode_cursor, encode_cursor
+from diptych.read.plan import Kind
 from diptych.read.search import words_of
-from diptych.read.table import TENANT, ViewTable
 from diptych.read.view import View
 
 T = TypeVar("T")
@@ -57,6 +54,11 @@ class PageRequest:
         """The key comes last, so that no two rows are equal."""
         return tuple(dict.fromkeys((self.order_by, *self.view.shape.key)))
 
+    def kind(self, after: Sequence[Any] | None) -> Kind:
+        begins = "offset" if after is None else "null" if after[0] is None else "value"
+        where = tuple(sorted(self.where))
+        return Kind(where, self.words is not None, self.order, self.descending, begins)
+
     @property
     def binding(self) -> object:
         """All that a cursor depends on."""
@@ -99,70 +101,14 @@ def _check_range(field: str, value: int) -> None:
         raise InvalidInput(field, "must be a whole number from 1")
 
 
-# Statements
-
-
-def condition(
-    request: PageRequest, table: ViewTable, found: sa.ColumnElement[bool] | None
-) -> sa.ColumnElement[bool]:
-    """The rows that the request is about; `found` is the condition of its search."""
-    columns = table.table.c
-    parts = [columns[TENANT] == request.tenant]
-    parts += [columns[name] == value for name, value in request.where.items()]
-    if found is not None:
-        parts.append(found)
-    return sa.and_(*parts)
-
-
-def counting(table: ViewTable, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(sa.func.count()).select_from(table.table).where(where)
-
-
-def selecting(
-    request: PageRequest,
-    table: ViewTable,
-    where: sa.ColumnElement[bool],
-    *,
-    after: Sequence[Any] | None,
-) -> sa.Select[Any]:
-    """The driver's values of the page's rows, and of one more that tells of a next page."""
-    columns = table.table.c
-    raw: list[sa.ColumnElement[Any]] = [
-        sa.type_coerce(columns[name], sa.types.NULLTYPE) for name in table.fields
-    ]
-    order = [ordered(columns[name], descending=request.descending) for name in request.order]
-    statement: sa.Select[Any] = sa.select(*raw).where(where).order_by(*order)
-    statement = statement.limit(request.page_size + 1)
-    if after is not None:
-        return statement.where(_beyond(request, table, after))
-    return statement.offset((request.page - 1) * request.page_size)
-
-
-def _beyond(request: PageRequest, table: ViewTable, after: Sequence[Any]) -> sa.ColumnElement[bool]:
-    """Rows that come after these values; None comes last, in either direction."""
-    columns = [table.table.c[name] for name in request.order]
-    first, value = columns[0], after[0]
-    if not first.nullable:
-        return _past(columns, after, request)
-    ties = _past(columns[1:], after[1:], request)
-    if value is None:
-        return sa.and_(first.is_(None), ties)
-    later = _past([first], [value], request)
-    return sa.or_(later, sa.and_(first == value, ties), first.is_(None))
-
-
-def _past(
-    columns: Sequence[sa.Column[Any]], values: Sequence[Any], request: PageRequest
-) -> sa.ColumnElement[bool]:
-    """Row values compare from left to right, and an index can begin at them."""
-    here = sa.tuple_(*columns)
-    there = sa.tuple_(
-        *(sa.literal(value, column.type) for column, value in zip(columns, values, strict=True))
-    )
-    return here < there if request.descending else here > there
-
-
-# Cursors
+def parameters(
+    request: PageRequest, *, where: Mapping[str, object], after: Mapping[str, object]
+) -> dict[str, object]:
+    """The values of a plan's parameters; `where` and `after` are the driver's, by field."""
+    skipped = (request.page - 1) * request.page_size
+    found: dict[str, object] = {"limit": request.page_size + 1, "offset": skipped}
+    found |= {f"where_{name}": value for name, value in where.items()}
+    return found | {f"after_{name}": value for name, value in after.items()}
 
 
 def start_of(request: PageRequest, cursor: str) -> tuple[int, Sequence[Any]]:

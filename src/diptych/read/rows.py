@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import sqlalchemy as sa
 
@@ -13,13 +13,12 @@ from diptych.read.model import Bound, ReadModel
 from diptych.read.page import (
     Page,
     PageRequest,
-    condition,
-    counting,
     cursor_after,
     page_request,
-    selecting,
+    parameters,
     start_of,
 )
+from diptych.read.plan import Kind, Plan, plan
 from diptych.read.projection import BoundProjection, Projection
 from diptych.read.table import TENANT
 from diptych.read.view import View
@@ -119,21 +118,37 @@ class Rows:
         if cursor is not None:
             number, after = start_of(request, cursor)
             request = replace(request, page=number)
-        table, size = bound.table, request.page_size
-        found = None if request.words is None else self._database.matches(table, request.words)
-        where = condition(request, table, found)
-        total = (await self._snapshot.execute(counting(table, where)))[0][0]
-        rows = await self._snapshot.execute(selecting(request, table, where, after=after))
-        items = tuple(bound.layout.row(row, bound.dialect) for row in rows[:size])
-        more = len(rows) > size
-        return Page(
-            items=items,
-            total=total,
-            page=request.page,
-            page_size=size,
-            total_pages=-(-total // size),
-            next_cursor=cursor_after(request, items[-1], page=request.page) if more else None,
-        )
+        values = self._parameters(bound, request, after)
+        if request.words == ():
+            return _page_of((), request, total=0, more=False)
+        statements, size = self._plan(bound, request.kind(after)), request.page_size
+        ((total,),) = cast("Any", await self._snapshot.select(statements.total, values))
+        found = await self._snapshot.select(statements.rows, values)
+        items = tuple(bound.layout.row(each, bound.dialect) for each in found[:size])
+        return _page_of(items, request, total=total, more=len(found) > size)
+
+    def _plan(self, bound: BoundView[Any], kind: Kind) -> Plan:
+        found = bound.plans.get(kind)
+        if found is None:
+            search = self._database.matches(bound.table) if kind.searched else None
+            found = bound.plans[kind] = plan(kind, bound.table, search)
+        return found
+
+    def _parameters(
+        self, bound: BoundView[Any], request: PageRequest, after: Sequence[Any] | None
+    ) -> dict[str, object]:
+        """The driver's values. Raises InvalidInput: a value does not fit its column."""
+
+        def driver(values: Mapping[str, Any]) -> dict[str, object]:
+            convert, dialect = bound.layout.value, bound.dialect
+            return {name: convert(name, value, dialect) for name, value in values.items()}
+
+        begins = dict(zip(request.order, after or (), strict=False))
+        found = parameters(request, where=driver(request.where), after=driver(begins))
+        found["tenant"] = self.tenant
+        if request.words is not None:
+            found["words"] = self._database.term(request.words)
+        return found
 
     @overload
     def table(self, source: View[Any]) -> sa.FromClause: ...
@@ -175,3 +190,14 @@ class Rows:
                 f"a query read {model!r}, which its answer(..., reads=[...]) does not list"
             )
         return bound
+
+
+def _page_of(items: tuple[Row, ...], request: PageRequest, *, total: int, more: bool) -> Page[Row]:
+    return Page(
+        items=items,
+        total=total,
+        page=request.page,
+        page_size=request.page_size,
+        total_pages=-(-total // request.page_size),
+        next_cursor=cursor_after(request, items[-1], page=request.page) if more else None,
+    )

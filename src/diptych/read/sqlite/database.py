@@ -18,7 +18,7 @@ from diptych.read.sqlite.connection import Connection, Cores
 from diptych.read.sqlite.file import make_file, prepare_file
 from diptych.read.sqlite.pool import Pool
 from diptych.read.sqlite.reading import SqliteSnapshot, begin
-from diptych.read.sqlite.statements import Statements, search_condition
+from diptych.read.sqlite.statements import Statements, search_condition, search_term
 from diptych.read.sqlite.writing import SqliteTransaction
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
@@ -26,8 +26,8 @@ from diptych.sqlite_library import sqlite
 _CHANGES_TO_COMMIT: Final = 500
 """Changed rows from which a commit takes more than a millisecond or two."""
 
-_CHANGES_TO_COPY: Final = 5_000
-"""Changed rows after which the write-ahead log is copied back: some 10 MB of it."""
+_CHANGES_TO_COPY: Final = 10_000
+"""Changed rows after which the write-ahead log is copied back: some tens of megabytes of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,8 +118,11 @@ class SqliteReadDatabase:
         except sqlite.Error as error:
             raise opened.watch.meaning(error) from error
 
-    def matches(self, table: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
-        return search_condition(table, words)
+    def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
+        return search_condition(table)
+
+    def term(self, words: Sequence[str]) -> str:
+        return search_term(words)
 
     def _opened(self) -> "_Open":
         if self._open is None:

@@ -49,6 +49,18 @@ class SqliteSnapshot:
     ) -> Sequence[Sequence[object]]:
         return await self._run(self._statements.of(table).load, (listed(keys),))
 
+    async def select(
+        self, statement: sa.Select[Any], values: Mapping[str, object]
+    ) -> Sequence[Sequence[object]]:
+        sql, names = self._statements.kept(statement)
+        driver, given = self._connection.driver, tuple(values[name] for name in names)
+        async with self._turn:
+            self._require_open()
+            try:
+                return await self._connection.read(lambda: driver.execute(sql, given).fetchall())
+            except sqlite.Error as error:
+                raise self._connection.meaning(error) from error
+
     async def _run(self, sql: str, values: tuple[object, ...]) -> Sequence[Sequence[object]]:
         async with self._turn:
             self._require_open()

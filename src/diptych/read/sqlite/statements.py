@@ -38,6 +38,7 @@ class Statements:
         self._dialect = dialect
         self._tables: dict[str, TableStatements] = {}
         self._standings: dict[tuple[Wanted, ...], Compiled] = {}
+        self._kept: dict[sa.Select[Any], tuple[str, tuple[str, ...]]] = {}
         self.advance = self._text(_ADVANCE, "to", "id", "at", *_MINE)
         self.positions = self._text(_POSITIONS)
 
@@ -53,6 +54,14 @@ class Statements:
             compiled = _standings(wanted).compile(dialect=self._dialect)
             values = tuple(compiled.params[name] for name in _order(compiled))
             found = self._standings[wanted] = (str(compiled), values)
+        return found
+
+    def kept(self, statement: sa.Select[Any]) -> tuple[str, tuple[str, ...]]:
+        """SQL text, and the names of its parameters in order."""
+        found = self._kept.get(statement)
+        if found is None:
+            compiled = statement.compile(dialect=self._dialect)
+            found = self._kept[statement] = (str(compiled), _order(compiled))
         return found
 
     def _of(self, view: ViewTable) -> TableStatements:
@@ -186,15 +195,16 @@ def create_words(view: ViewTable) -> sa.DDL:
     return sa.DDL(_WORDS, context=names)  # type: ignore[no-untyped-call]
 
 
-def search_condition(view: ViewTable, words: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Each word begins a word of the row. Words are letters and digits, and quoted besides."""
-    if not words:
-        return sa.false()
+def search_condition(view: ViewTable) -> sa.ColumnElement[bool]:
     name = _words(view)
     index = sa.table(name, sa.column("rowid"))
-    terms = " ".join(f'"{word}"*' for word in words)
-    matching = sa.literal_column(name).op("MATCH")(terms)
+    matching = sa.literal_column(name).op("MATCH")(sa.bindparam("words"))
     return view.table.c[ID].in_(sa.select(index.c.rowid).where(matching))
+
+
+def search_term(words: Sequence[str]) -> str:
+    """Each is a prefix, and all must be there. They are letters and digits, and quoted besides."""
+    return " ".join(f'"{word}"*' for word in words)
 
 
 def _add_words(view: ViewTable, rows: sa.ColumnElement[bool]) -> sa.Insert:
