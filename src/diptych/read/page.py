@@ -105,7 +105,7 @@ def parameters(
     request: PageRequest, *, where: Mapping[str, object], after: Mapping[str, object]
 ) -> dict[str, object]:
     """The values of a plan's parameters; `where` and `after` are the driver's, by field."""
-    skipped = (request.page - 1) * request.page_size
+    skipped = 0 if after else (request.page - 1) * request.page_size
     found: dict[str, object] = {"limit": request.page_size + 1, "offset": skipped}
     found |= {f"where_{name}": value for name, value in where.items()}
     return found | {f"after_{name}": value for name, value in after.items()}

@@ -52,10 +52,10 @@ def _rows(kind: Kind, table: ViewTable, where: sa.ColumnElement[bool]) -> sa.Sel
     fields: list[sa.ColumnElement[Any]] = [columns[name] for name in table.fields]
     order = [ordered(columns[name], descending=kind.descending) for name in kind.order]
     found: sa.Select[Any] = sa.select(*fields).where(where).order_by(*order)
-    found = found.limit(sa.bindparam("limit", type_=sa.Integer))
-    if kind.begins == "offset":
-        return found.offset(sa.bindparam("offset", type_=sa.Integer))
-    return found.where(_beyond(kind, table))
+    if kind.begins != "offset":
+        found = found.where(_beyond(kind, table))
+    limit, offset = (sa.bindparam(name, type_=sa.Integer) for name in ("limit", "offset"))
+    return found.limit(limit).offset(offset)
 
 
 def _beyond(kind: Kind, table: ViewTable) -> sa.ColumnElement[bool]:
