@@ -94,6 +94,7 @@ class SqliteEventStore:
         self._path = Path(path)
         self._synchronous: Synchronous = synchronous
         self._clock: Clock = clock or SystemClock()
+        self._opening = asyncio.Lock()
         self._opened: _OpenLog | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -112,9 +113,10 @@ class SqliteEventStore:
 
     async def open(self) -> None:
         """Raises: StoreError: the file cannot be used as a log; the message says what to do."""
-        if self._opened is None:
-            start = partial(_Files, self._path, self._clock, self._synchronous)
-            self._opened = _OpenLog(await asyncio.to_thread(start))
+        async with self._opening:
+            if self._opened is None:
+                start = partial(_Files, self._path, self._clock, self._synchronous)
+                self._opened = _OpenLog(await asyncio.to_thread(start))
 
     async def close(self) -> None:
         log, self._opened = self._opened, None
