@@ -271,6 +271,26 @@ async def test_queries_wait_for_their_turn_and_too_many_are_refused(
         ]
 
 
+async def test_queries_that_hold_every_connection_do_not_hold_projections_up(
+    store: MemoryEventStore,
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(query: Count, rows: Rows) -> int:
+        await go_on.wait()
+        return query.limit
+
+    queries = [answer(Count, wait, reads=[accounts])]
+    async with reading(store, queries=queries, database=SqliteReadDatabase(readers=2)) as side:
+        tasks = [asyncio.create_task(side.query(Count(index))) for index in range(5)]
+        await asyncio.sleep(0)
+        token = await append(store, Opened(uuid4(), "Ann"))
+        await side.reached(token.position, timeout=timedelta(seconds=5))
+        assert not any(task.done() for task in tasks)
+        go_on.set()
+        await asyncio.gather(*tasks)
+
+
 async def test_what_is_closed_says_so(store: MemoryEventStore, tmp_path: Path) -> None:
     async with reading(store, path=tmp_path / "read.db") as side:
         pass
