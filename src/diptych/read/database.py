@@ -140,8 +140,13 @@ class ReadDatabase(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 
-    def snapshot(self, wanted: Sequence[Wanted] = ()) -> AbstractAsyncContextManager[Snapshot]:
-        """A snapshot that begins by reading how `wanted` stand; unregistered ones are left out."""
+    def snapshot(
+        self, wanted: Sequence[Wanted] = (), *, projecting: bool = False
+    ) -> AbstractAsyncContextManager[Snapshot]:
+        """A snapshot that begins by reading how `wanted` stand; unregistered ones are left out.
+
+        Projectors (`projecting`) have connections of their own: no query keeps them waiting.
+        """
         ...
 
     async def glance(self) -> Mapping[int, int] | None:

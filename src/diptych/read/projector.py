@@ -213,7 +213,7 @@ class Projector:
         decoded = await self.model.decode(page.events)
         if not decoded:
             return _nothing
-        async with self._database.snapshot() as snapshot:
+        async with self._database.snapshot(projecting=True) as snapshot:
             return await self._bound.prepare(snapshot, decoded)
 
     def _finished(self, point: Point) -> None:
@@ -242,7 +242,7 @@ class Projector:
         self.status, self._epoch = Status.STANDING_BY, None
         seen: tuple[int, int] | None = None
         while True:
-            async with self._database.snapshot() as snapshot:
+            async with self._database.snapshot(projecting=True) as snapshot:
                 found = await whereabouts(snapshot, self.target.slot)
             self._finished(Point(found[1]))
             if found == seen and (await self._store.head()).position > found[1]:

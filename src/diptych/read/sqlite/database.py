@@ -29,6 +29,9 @@ _CHANGES_TO_COMMIT: Final = 500
 _CHANGES_TO_COPY: Final = 10_000
 """Changed rows after which the write-ahead log is copied back: some tens of megabytes of it."""
 
+_PROJECTING: Final = 2
+"""Connections that projectors read through, so that no query keeps them waiting."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,10 +90,13 @@ class SqliteReadDatabase:
             await opened.copy_back()
 
     @asynccontextmanager
-    async def snapshot(self, wanted: Sequence[Wanted] = ()) -> AsyncGenerator[Snapshot]:
+    async def snapshot(
+        self, wanted: Sequence[Wanted] = (), *, projecting: bool = False
+    ) -> AsyncGenerator[Snapshot]:
         opened = self._opened()
+        pool = opened.projecting if projecting else opened.pool
         standings = self._statements.standings(tuple(wanted)) if wanted else None
-        connection = await opened.pool.take()
+        connection = await pool.take()
         try:
             found = await connection.patiently(lambda: begin(connection, standings))
             snapshot = SqliteSnapshot(connection, self._statements, found)
@@ -102,9 +108,9 @@ class SqliteReadDatabase:
                 finally:
                     connection.roll_back()
         except BaseException:
-            opened.pool.give(connection, sound=not connection.driver.in_transaction)
+            pool.give(connection, sound=not connection.driver.in_transaction)
             raise
-        opened.pool.give(connection)
+        pool.give(connection)
 
     async def glance(self) -> Mapping[int, int] | None:
         opened = self._opened()
@@ -137,12 +143,13 @@ class _Open:
         self._folder = tempfile.TemporaryDirectory() if path is None else None
         self._path = path or Path(self._folder.name if self._folder else "") / "read.db"
         make_file(self._path)
-        self._threads = ThreadPoolExecutor(readers + 1, "diptych-read")
+        self._threads = ThreadPoolExecutor(readers + _PROJECTING + 1, "diptych-read")
         self._cores = cores
         self.lock = asyncio.Lock()
         self.seen: int | None = None
         self.writer = self._connect(writes=True)
         self.pool = Pool(self._connect, limit=readers)
+        self.projecting = Pool(self._connect, limit=_PROJECTING)
         self._copied = 0
 
     @property
@@ -179,6 +186,7 @@ class _Open:
 
     async def close(self) -> None:
         self.pool.close()
+        self.projecting.close()
         for connection in (self._watch, self.writer):
             if connection is not None:
                 await self.writer.in_thread(connection.close)
