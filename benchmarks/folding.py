@@ -40,6 +40,9 @@ async def read_log(folder: Path) -> float:
         return seen / (time.perf_counter() - started)
 
 
+SMALL, LARGE = "customers (a row for many orders)", "order_summaries (a row for each, searchable)"
+
+
 async def main() -> bool:
     asked = Question(
         "folding",
@@ -47,13 +50,9 @@ async def main() -> bool:
         "events/s",
         {
             "read and decode only": read_log,
-            "order_summaries (a row an order, full-text search)": partial(
-                project, views=[summaries]
-            ),
-            "customers (a row for forty orders)": partial(project, views=[customers]),
+            SMALL: partial(project, views=[customers]),
+            LARGE: partial(project, views=[summaries]),
         },
     )
     await asked.run()
-    views = [side for side in asked.sides if side != "read and decode only"]
-    bounds = [Bound(side, asked.median(side), 100_000) for side in views]
-    return report(asked, bounds)
+    return report(asked, [Bound(SMALL, asked.median(SMALL), 100_000)])
