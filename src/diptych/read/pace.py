@@ -7,14 +7,14 @@ FEWEST: Final = 100
 MOST: Final = 10_000
 
 _START: Final = 500
-_QUICK: Final = 0.020
-_SLOW: Final = 0.050
+_QUICK: Final = 0.015
+_SLOW: Final = 0.040
 _SMOOTHING: Final = 0.3
 
 
 @dataclass(slots=True)
 class Pace:
-    """Aims at write transactions of 20 to 50 ms: long enough to be worth their commit, short
+    """Aims at write transactions of 15 to 40 ms: long enough to be worth their commit, short
     enough for the other projections that wait for the lock."""
 
     limit: int = _START

@@ -26,7 +26,7 @@ from diptych.sqlite_library import sqlite
 _CHANGES_TO_COMMIT: Final = 500
 """Changed rows from which a commit takes more than a millisecond or two."""
 
-_CHANGES_TO_COPY: Final = 10_000
+_CHANGES_TO_COPY: Final = 5_000
 """Changed rows after which the write-ahead log is copied back: some tens of megabytes of it."""
 
 _PROJECTING: Final = 2
