@@ -1,9 +1,9 @@
 """How many durable commands a second, and how close to a bare loop over the same tables?
 
 Both sides have the same tasks, commands, domain functions (`decide`), rows, tables and durability.
-What the framework adds is everything else: see `benchmarks.bare`. That costs about the same for each
-command, so the ratio is better for large commands than for small ones. The target is asked of the
-orders of a real shop; the other two are noted.
+What the framework adds is everything else: see `benchmarks.bare`. That costs about the same for
+each command, so the ratio is better for large commands than for small ones. The target is asked of
+the orders of a real shop; the other two are noted.
 """
 
 from functools import partial
