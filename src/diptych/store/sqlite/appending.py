@@ -48,24 +48,24 @@ _Outcome = tuple[bytes, Appended]  # the command's hash and what came of it
 class Batch:
     """Appends inside an open transaction, each with its own answer.
 
-    The versions of all streams are looked up at once, and kept up to date here, so that later
-    members see earlier ones. Rows are collected and inserted together by `flush`. Only a condition
-    has to ask the tables, so `flush` comes before it.
+    The versions of streams are looked up at once, and kept up to date here, so that later members
+    see earlier ones. Rows are collected and inserted together by `flush`. Only a condition has to
+    ask the tables, so `flush` comes before it.
 
-    Commands that are known already are looked up first with `repeats`. Without, they are looked up
-    for members that would be refused; one that would be accepted breaks the unique key of the
-    commands.
+    Two things nearly always hold, and are only looked up if the batch is `careful`: a stream that
+    is expected to be new is new, and a command was not known before (one whose member would be
+    refused is looked up in any case). If they do not hold, a unique key is broken by `flush`.
     """
 
     def __init__(
-        self, db: Connection, appends: Sequence[Append], *, recorded_at: datetime, repeats: bool
+        self, db: Connection, appends: Sequence[Append], *, recorded_at: datetime, careful: bool
     ) -> None:
         self._db = db
         self.head, last_recorded_at = end_of(db)
         # The machine's clock may be set back; the log's times never are.
         self._recorded_at = max(microseconds(recorded_at), last_recorded_at)
-        self._versions = _versions_of(db, appends)
-        self._outcomes = _outcomes_of(db, appends) if repeats else {}
+        self._versions = _versions_of(db, appends, careful=careful)
+        self._outcomes = _outcomes_of(db, appends) if careful else {}
         self._events: list[Row] = []
         self._tags: list[Row] = []
         self._commands: list[Row] = []
@@ -162,13 +162,15 @@ class Batch:
         self._outcomes[record.key] = record.hash, appended
 
 
-def _versions_of(db: Connection, appends: Sequence[Append]) -> dict[_Stream, int]:
+def _versions_of(db: Connection, appends: Sequence[Append], *, careful: bool) -> dict[_Stream, int]:
+    versions: dict[_Stream, int] = {}
     wanted: dict[str, set[str]] = {}
     for append in appends:
-        if append.writes:
-            names = wanted.setdefault(append.tenant, set())
-            names.update([write.stream for write in append.writes])
-    versions: dict[_Stream, int] = {}
+        for write in append.writes:
+            if careful or write.expected_version != 0:
+                wanted.setdefault(append.tenant, set()).add(write.stream)
+            else:
+                versions[append.tenant, write.stream] = 0
     for tenant, names in wanted.items():
         for name, version in _versions_in(db, tenant, list(names)):
             versions[tenant, name] = version or 0

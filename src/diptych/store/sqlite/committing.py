@@ -63,19 +63,19 @@ class Committer:
         return answers
 
     def _insert(self, appends: Sequence[Append], patience: float) -> tuple[Batch, list[Answer]]:
-        """Commands are hardly ever repeated, so they are only looked up when one was."""
+        """Broken keys are what a batch that is not careful leaves to the tables to find."""
         try:
-            return self._insert_all(appends, patience, repeats=False)
+            return self._insert_all(appends, patience, careful=False)
         except sqlite.IntegrityError:
             self._roll_back()
-            return self._insert_all(appends, patience, repeats=True)
+            return self._insert_all(appends, patience, careful=True)
 
     def _insert_all(
-        self, appends: Sequence[Append], patience: float, *, repeats: bool
+        self, appends: Sequence[Append], patience: float, *, careful: bool
     ) -> tuple[Batch, list[Answer]]:
         self._begin(patience)
         failpoint("append.after_begin")
-        batch = Batch(self._db, appends, recorded_at=self._clock.now(), repeats=repeats)
+        batch = Batch(self._db, appends, recorded_at=self._clock.now(), careful=careful)
         answers = [batch.add(append) for append in appends]
         batch.flush()
         return batch, answers
