@@ -96,6 +96,7 @@ def question() -> Question:
             "bare, small orders, one at a time": partial(bare, commands=small_orders, **one),
             "diptych, small orders, one at a time": partial(whole, commands=small_orders, **one),
         },
+        rounds=9,
     )
 
 
