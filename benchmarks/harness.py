@@ -55,22 +55,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Bound:
-    """A target: this figure must be at least (or at most) that. Without one it is only noted."""
+    """A target: this figure must be at least (or at most) that."""
 
     says: str
     figure: float
-    target: float | None = None
+    target: float
     at_least: bool = True
 
     @property
     def met(self) -> bool:
-        if self.target is None:
-            return True
         return self.figure >= self.target if self.at_least else self.figure <= self.target
 
     def __str__(self) -> str:
-        if self.target is None:
-            return f"noted   {self.says}: {self.figure:,.2f}"
         relation = "≥" if self.at_least else "≤"
         mark = "met" if self.met else "MISSED"
         return f"{mark:6}  {self.says}: {self.figure:,.2f} (target {relation} {self.target:g})"
