@@ -102,8 +102,7 @@ class RecordedEvent(NamedTuple):
         return Metadata.from_json(self.metadata_json)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What the server adds to a command: who asked, when, and as part of what.
 
     Made by `Application.dispatch`, never decoded from a request body. `supplied` tells that the

@@ -24,10 +24,11 @@ history that was restored and went on differently is told from the one that was 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 from diptych.messages import EventData, RecordedEvent
 
@@ -42,8 +43,7 @@ ANY_VERSION: Final = AnyVersion.ANY_VERSION
 ExpectedVersion = int | AnyVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True, gc=False):
     """Events for one stream. `expected_version` 0 means that the stream must not exist yet."""
 
     stream: str
@@ -51,8 +51,7 @@ class Write:
     expected_version: ExpectedVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(Struct, frozen=True, gc=False):
     """Matches an event whose type is one of `types` (empty: any) and that has all of `tags`."""
 
     types: frozenset[str] = frozenset()
@@ -75,8 +74,7 @@ class Point(NamedTuple):
 START: Final = Point(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True, gc=False):
     """Append only if no event of the same tenant after the point `after` meets any criterion.
 
     This is the append condition of dynamic consistency boundaries (dcb.events). `after` is what
@@ -101,8 +99,7 @@ class StreamVersion(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
+class CommandRecord(Struct, frozen=True, gc=False):
     """Remembers with the append that a command took effect.
 
     `hash` is a digest of what the client sent; `streams` are reported when there is nothing to
@@ -114,8 +111,7 @@ class CommandRecord:
     streams: tuple[StreamVersion, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True, gc=False):
     """Everything that one append does. Without writes it only records that a command did nothing.
 
     `metadata` is JSON (`Metadata.to_json`) and is stored with each event.
@@ -128,8 +124,7 @@ class Append:
     metadata: bytes = b"{}"
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Struct, frozen=True, gc=False):
     """Where the append went: its streams with their versions after it, and its last event.
 
     With nothing to append `point` is the head of the log at that time. `repeated` says that the
@@ -142,8 +137,7 @@ class Appended:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True, gc=False):
     """Ask for the events of a stream after a version and, with `command`, for what became of it."""
 
     stream: str
@@ -152,16 +146,14 @@ class Load:
     command: CommandKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedCommand:
+class RecordedCommand(Struct, frozen=True, gc=False):
     """A command that took effect, as the log remembers it."""
 
     hash: bytes
     outcome: Appended
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True, gc=False):
     """A stream: its events after the version that was asked for, to its end.
 
     `version` is the stream's version, `point` the place of its last event (`START` if it has
@@ -175,8 +167,7 @@ class Loaded:
     command: RecordedCommand | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogPage:
+class LogPage(Struct, frozen=True, gc=False):
     """Part of the log: all that matches after the point that was asked for, up to `scanned`.
 
     `scanned` is how far the store looked, whether or not events there matched: read on after it.

@@ -5,9 +5,11 @@ It is written to be read beside `contract.py`; other stores are compared with it
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from diptych.errors import (
     CommandIdReused,

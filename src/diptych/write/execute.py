@@ -28,9 +28,10 @@ they are bounded by `attempts`.
 """
 
 from collections import OrderedDict
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from diptych.clock import Clock
 from diptych.errors import (

@@ -1,8 +1,10 @@
 """Command handlers: code that gathers facts before the decider decides, and writes once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from diptych.codec import Events
 from diptych.errors import ConcurrencyError, ConfigurationError, Rejected

@@ -1,9 +1,10 @@
 """Defects of appending: versions, atomicity, positions, what the outcome says."""
 
 import asyncio
-from dataclasses import replace
 from itertools import starmap
 from uuid import UUID, uuid4
+
+from msgspec.structs import replace
 
 from diptych.store.contract import (
     ANY_VERSION,

@@ -1,7 +1,8 @@
 """Defects of command records: what is remembered, how it is compared, whose it is."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import CommandIdReused, ConcurrencyError, ConditionFailed, InvalidInput
 from diptych.store.contract import ANY_VERSION, Append, Appended, Load, StreamVersion

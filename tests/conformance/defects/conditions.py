@@ -1,6 +1,6 @@
 """Defects of append conditions: what is compared with what, from where, and whose."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from diptych.errors import ConditionFailed, HistoryDiverged
 from diptych.store.contract import ANY_VERSION, START, Criterion, Point, category_of

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import ConcurrencyError, LimitExceeded
 from diptych.store.contract import ANY_VERSION, Load, Point

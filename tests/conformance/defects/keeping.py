@@ -2,9 +2,10 @@
 
 import json
 import unicodedata
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from diptych.errors import InvalidInput
 from diptych.store.contract import Append, Appended, StreamVersion

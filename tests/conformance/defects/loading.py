@@ -1,7 +1,8 @@
 """Defects of loading: which stream, from which version, of which tenant, from how many looks."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.store.contract import Load, category_of
 from diptych.testing.conformance.steps import turns

@@ -1,7 +1,8 @@
 """`Opening`: one of several openings of a log, right in everything; each defect derives from it."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import StoreClosed
 from diptych.store.contract import START

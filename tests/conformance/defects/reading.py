@@ -1,6 +1,6 @@
 """Defects of reading: pages, filters, how far was looked, points, loads, tenants."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from diptych.errors import InvalidInput
 from diptych.store.contract import START, Criterion, Loaded, LogPage, Point

@@ -1,7 +1,8 @@
 """Defects of waiting and of opening and closing: lost wake-ups, hangs, loss at the end."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import StoreClosed, StoreError
 from diptych.store.contract import START

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -47,7 +46,7 @@ def envelope(command_id: UUID | None = None, **fields: object) -> Envelope:
         actor="ann",
         supplied=command_id is not None,
     )
-    return replace(made, **fields)
+    return made._replace(**fields)
 
 
 @pytest.fixture

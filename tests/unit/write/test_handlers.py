@@ -34,7 +34,7 @@ clock = SystemClock()
 
 def envelope(command_id: UUID | None = None) -> Envelope:
     made = Envelope(command_id or clock.new_id(), clock.now(), clock.new_id(), actor="ann")
-    return replace(made, supplied=command_id is not None)
+    return made._replace(supplied=command_id is not None)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def test_the_expected_version_of_a_command_is_that_of_the_first_stream(
 
     for _ in range(2):
         await executor.execute(accounts, Deposit("a", 5), envelope())
-    asked = replace(envelope(), expected_version=expected)
+    asked = envelope()._replace(expected_version=expected)
     if accepted:
         assert (await run_handler(executor, of(append), Deposit("a", 5), asked)).version == 3
         return

@@ -6,8 +6,9 @@ bytearrays, and the statements store '' as null where null is meant.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from diptych.errors import (
     CommandIdReused,

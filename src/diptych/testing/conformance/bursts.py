@@ -1,7 +1,8 @@
 """Many appends at once: each gets its own answer, and none suffers for its neighbours."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import (
     CommandIdReused,

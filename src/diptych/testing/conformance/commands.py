@@ -1,7 +1,8 @@
 """Command records: a command takes effect once, and a repeat gets the first outcome."""
 
-from dataclasses import replace
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from diptych.errors import CommandIdReused, ConcurrencyError
 from diptych.store.contract import (

@@ -1,7 +1,8 @@
 """What a durable store still knows after it was closed and opened again."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from diptych.errors import CommandIdReused, ConcurrencyError
 from diptych.store.contract import Append, StreamVersion

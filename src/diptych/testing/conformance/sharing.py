@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 
 import pytest_asyncio
+from msgspec.structs import replace
 
 from diptych.errors import ConcurrencyError
 from diptych.messages import RecordedEvent
