@@ -212,7 +212,9 @@ class Application:
 
 
 def _check(envelope: Envelope) -> None:
-    check_name("actor", envelope.actor, empty=True)
-    check_name("tenant", envelope.tenant, empty=True)
+    if envelope.actor:
+        check_name("actor", envelope.actor)
+    if envelope.tenant:
+        check_name("tenant", envelope.tenant)
     if envelope.expected_version is not None:
         check_version("expected_version", envelope.expected_version)

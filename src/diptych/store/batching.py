@@ -50,19 +50,18 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Sequence[Item]], "Answers[Result]"],
         *,
         max_items: int = 512,
-        weigh: Callable[[Item], int] = lambda _: 1,
         max_weight: int = 4_000_000,
         max_waiting: int = 10_000,
         failed: Callable[[BaseException], Exception] = lambda error: StoreClosed(str(error)),
     ) -> None:
-        self._run, self._failed, self._weigh = run, failed, weigh
+        self._run, self._failed = run, failed
         self._max_items, self._max_weight, self._max_waiting = max_items, max_weight, max_waiting
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way, self._closed = False, False
         self._idle: asyncio.Future[None] | None = None
 
-    def submit(self, item: Item) -> "asyncio.Future[Result]":
+    def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
         """Queue `item`; await what comes back for its result.
 
         Raises:
@@ -75,7 +74,7 @@ class Batcher(Generic[Item, Result]):
             raise Overloaded(waiting=len(self._queue), limit=self._max_waiting)
         loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
-        self._queue.append(_Waiting(item, self._weigh(item), answer))
+        self._queue.append(_Waiting(item, weight, answer))
         if not self._under_way:
             self._under_way = True
             loop.call_soon(self._next)

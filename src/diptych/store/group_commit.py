@@ -57,7 +57,6 @@ class GroupCommit:
         self._batcher = Batcher(
             self._commit,
             max_items=max_appends,
-            weigh=_weigh,
             max_weight=max_bytes,
             max_waiting=max_waiting,
             failed=lambda _: OutcomeUnknown(),
@@ -68,8 +67,7 @@ class GroupCommit:
 
         Raises: what `validate` and `Batcher.submit` say, at once; the rest when it is awaited.
         """
-        validate(append)
-        return self._batcher.submit(append)
+        return self._batcher.submit(append, validate(append))
 
     async def close(self) -> None:
         """Refuse new appends; return when those that were accepted are answered."""
@@ -111,11 +109,3 @@ def _unknown(append: Append, error: Exception) -> OutcomeUnknown:
     unknown = OutcomeUnknown(append.command.key.command_id if append.command else None)
     unknown.__cause__ = error
     return unknown
-
-
-def _weigh(append: Append) -> int:
-    weight = 0
-    for write in append.writes:
-        for event in write.events:
-            weight += len(event.data)
-    return weight

@@ -28,8 +28,8 @@ MAX_NAME_BYTES: Final = 512
 MAX_VERSION: Final = 2**63 - 1
 
 
-def validate(append: Append) -> None:
-    """Refuse what no store accepts, before anything is queued.
+def validate(append: Append) -> int:
+    """The bytes of its events; refuses what no store accepts, before anything is queued.
 
     Raises:
         LimitExceeded: an event over 1 MB, an append over 4 MB, 500 writes or 10,000 events, a name
@@ -39,14 +39,17 @@ def validate(append: Append) -> None:
     """
     if not append.writes and append.command is None:
         raise InvalidInput("writes", "an append needs a write or a command record")
-    check_name("tenant", append.tenant, empty=True)
-    _at_most("metadata", len(append.metadata), MAX_METADATA_BYTES, "bytes")
-    _validate_writes(append.writes)
+    if append.tenant:
+        check_name("tenant", append.tenant)
+    if len(append.metadata) > MAX_METADATA_BYTES:
+        raise LimitExceeded("metadata", limit=MAX_METADATA_BYTES, unit="bytes")
+    size = _validate_writes(append.writes)
     if append.command is not None:
         _validate_record(append.command, append.tenant)
     if append.condition is not None:
         check_version("condition.after", append.condition.after.position)
         check_criteria(append.condition.criteria)
+    return size
 
 
 def check_read(
@@ -70,8 +73,11 @@ def check_load(load: Load) -> None:
 
 
 def check_key(key: CommandKey) -> None:
-    check_name("tenant", key.tenant, empty=True)
-    check_name("principal", key.principal, empty=True)
+    tenant, principal, _ = key
+    if tenant:
+        check_name("tenant", tenant)
+    if principal:
+        check_name("principal", principal)
 
 
 def check_criteria(criteria: Iterable[Criterion]) -> None:
@@ -90,8 +96,9 @@ def check_name(field_name: str, name: str, *, empty: bool = False) -> None:
         raise InvalidInput(field_name, "must not be empty")
     if not name.isprintable() or name[0] == " " or name[-1] == " ":
         raise InvalidInput(field_name, "must be printable text without blanks around it")
-    if len(name) > MAX_NAME_BYTES // 4:  # a character has four bytes at most
-        _at_most(field_name, len(name.encode()), MAX_NAME_BYTES, "bytes in UTF-8")
+    # A character has four bytes at most.
+    if len(name) > MAX_NAME_BYTES // 4 and len(name.encode()) > MAX_NAME_BYTES:
+        raise LimitExceeded(field_name, limit=MAX_NAME_BYTES, unit="bytes in UTF-8")
 
 
 def check_version(field_name: str, version: int) -> None:
@@ -99,17 +106,21 @@ def check_version(field_name: str, version: int) -> None:
         raise InvalidInput(field_name, f"must be between 0 and {MAX_VERSION}")
 
 
-def _validate_writes(writes: tuple[Write, ...]) -> None:
+def _validate_writes(writes: tuple[Write, ...]) -> int:
     if len(writes) > 1:
-        _at_most("writes", len(writes), MAX_APPEND_WRITES, "writes an append")
+        if len(writes) > MAX_APPEND_WRITES:
+            raise LimitExceeded("writes", limit=MAX_APPEND_WRITES, unit="writes an append")
         if len({write.stream for write in writes}) < len(writes):
             raise InvalidInput("writes", "each stream may be written once in an append")
     size = count = 0
     for write in writes:
         size += _validated_size(write)
         count += len(write.events)
-    _at_most("writes", count, MAX_APPEND_EVENTS, "events an append")
-    _at_most("writes", size, MAX_APPEND_BYTES, "bytes an append")
+    if count > MAX_APPEND_EVENTS:
+        raise LimitExceeded("writes", limit=MAX_APPEND_EVENTS, unit="events an append")
+    if size > MAX_APPEND_BYTES:
+        raise LimitExceeded("writes", limit=MAX_APPEND_BYTES, unit="bytes an append")
+    return size
 
 
 def _validated_size(write: Write) -> int:
@@ -122,11 +133,14 @@ def _validated_size(write: Write) -> int:
     for event in write.events:
         _check_type(event.type)
         if event.tags:
-            _at_most("tags", len(event.tags), MAX_TAGS, "tags an event")
+            if len(event.tags) > MAX_TAGS:
+                raise LimitExceeded("tags", limit=MAX_TAGS, unit="tags an event")
             for tag in event.tags:
                 check_name("tag", tag)
-        _at_most("event", len(event.data), MAX_EVENT_BYTES, "bytes an event")
-        size += len(event.data)
+        length = len(event.data)
+        if length > MAX_EVENT_BYTES:
+            raise LimitExceeded("event", limit=MAX_EVENT_BYTES, unit="bytes an event")
+        size += length
     return size
 
 
@@ -143,8 +157,3 @@ def _validate_record(record: CommandRecord, tenant: str) -> None:
     for stream, version in record.streams:
         check_name("command.stream", stream)
         check_version("command.version", version)
-
-
-def _at_most(field_name: str, value: int, limit: int, unit: str) -> None:
-    if value > limit:
-        raise LimitExceeded(field_name, limit=limit, unit=unit)

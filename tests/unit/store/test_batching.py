@@ -63,8 +63,8 @@ async def test_answers_that_are_there_at_once_need_no_second_call() -> None:
 
 async def test_a_batch_is_bounded_in_items_and_weight() -> None:
     recorder = Recorder()
-    batcher = Batcher(recorder, max_items=3, weigh=lambda n: n, max_weight=10)
-    await asyncio.gather(*(batcher.submit(n) for n in [1, 1, 1, 1, 9, 20, 4, 4, 4]))
+    batcher = Batcher(recorder, max_items=3, max_weight=10)
+    await asyncio.gather(*(batcher.submit(n, weight=n) for n in [1, 1, 1, 1, 9, 20, 4, 4, 4]))
     assert recorder.calls == [[1, 1, 1], [1, 9], [20], [4, 4], [4]]
 
 
