@@ -15,6 +15,7 @@ from diptych.errors import (
     StoreClosed,
     StoreError,
 )
+from diptych.read.schema import SCHEMA_VERSION
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.sqlite_library import sqlite
 from diptych.store.sqlite.store import SqliteEventStore
@@ -64,7 +65,7 @@ async def test_the_file_of_another_version_is_refused_and_left_alone(tmp_path: P
     db.close()
     with pytest.raises(SchemaMismatch) as refused:
         await opens(path)
-    assert (refused.value.found, refused.value.supported) == (99, 1)
+    assert (refused.value.found, refused.value.supported) == (99, SCHEMA_VERSION)
 
 
 async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:

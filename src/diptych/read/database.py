@@ -43,16 +43,26 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a view does not go on. `diverged`: it shows events that the log does not have."""
+
+    position: int
+    reason: str
+    diverged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How a view stands in one snapshot: which revision serves it, and how far that one is.
 
     `serving` is False until the revision has once caught up. With several partitions `point` is
-    that of the last one.
+    that of the last one, and `stop` that of any of them.
     """
 
     revision: int
     serving: bool
     point: Point
+    stop: Stop | None = None
 
 
 class Transaction(Protocol):
@@ -64,7 +74,8 @@ class Transaction(Protocol):
         """Run one statement of SQLAlchemy Core; the rows, if it returns any.
 
         Raises: StoreError: the database cannot do it now. Anything else that SQLAlchemy raises
-            (a broken constraint, wrong SQL) is the statement's own fault and comes as it is.
+            (a broken constraint, wrong SQL) is the statement's own fault and comes as it is. On
+            PostgreSQL the whole transaction has failed then, so write upserts rather than `try`.
         """
         ...
 
@@ -121,7 +132,7 @@ class Snapshot(Protocol):
 
 
 class ReadDatabase(Protocol):
-    """Where views live. One write transaction at a time, any number of snapshots beside it."""
+    """Where views live: write transactions, and any number of snapshots beside them."""
 
     @property
     def dialect(self) -> sa.Dialect: ...
@@ -138,7 +149,18 @@ class ReadDatabase(Protocol):
 
     async def close(self) -> None: ...
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
+    @property
+    def report(self) -> str:
+        """One line for the operator: the database, its version, schema and connections."""
+        ...
+
+    def transaction(self, *, exclusive: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction; an `exclusive` one waits for all other exclusive ones.
+
+        What only one process may do at a time (register a revision, create its tables) must be
+        exclusive. Do not begin one transaction inside another: they share few connections.
+        """
+        ...
 
     def snapshot(
         self, wanted: Sequence[Wanted] = (), *, projecting: bool = False

@@ -9,7 +9,7 @@ finds the old revision, which catches up and serves. Nothing is altered or renam
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,13 +18,8 @@ from diptych.errors import HistoryDiverged
 from diptych.failpoints import failpoint
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Snapshot, Transaction
 from diptych.read.model import ReadModel
-from diptych.read.schema import CHECKPOINTS, REVISIONS
+from diptych.read.schema import BUILDING, CHECKPOINTS, REVISIONS, RUNNING, SERVING, STOPPED
 from diptych.store.contract import Point
-
-BUILDING: Final = "building"
-SERVING: Final = "serving"
-RUNNING: Final = "running"
-STOPPED: Final = "stopped"
 
 
 async def register(

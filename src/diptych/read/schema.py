@@ -4,7 +4,17 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+BUILDING: Final = "building"
+SERVING: Final = "serving"
+"""Of a revision."""
+
+RUNNING: Final = "running"
+RETRYING: Final = "retrying"
+STOPPED: Final = "stopped"
+DIVERGED: Final = "diverged"
+"""Of a checkpoint."""
 
 _METADATA: Final = sa.MetaData()
 
@@ -50,10 +60,27 @@ CHECKPOINTS: Final = sa.Table(
     sa.Column("error_position", sa.BigInteger),
     sa.Column("started_at", sa.Text),
     sa.Column("moved_at", sa.Text),
+    sa.Column("holder", sa.Text),
 )
 """How far a revision has finished the log. `epoch` counts who took it over; the last may write.
 
-`status` is `running` or `stopped`, then with the error and the position of the event.
+`status` is `running`; `retrying`, with the error; or `stopped` or `diverged`, with the error and
+the position of the event. `holder` is the worker that projects it, if that one is alive.
 """
 
-OWN_TABLES: Final = (META, REVISIONS, CHECKPOINTS)
+WORKERS: Final = sa.Table(
+    "diptych_workers",
+    _METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("revisions", sa.Text, nullable=False),
+    sa.Column("alive_until", sa.Double, nullable=False),
+)
+"""One row for each application that projects into this database.
+
+`alive_until` is in seconds since 1970 by the database's clock. `revisions` is a JSON array of the
+revisions that it can project; `process` tells on its own machine whether it still exists.
+"""
+
+OWN_TABLES: Final = (META, REVISIONS, CHECKPOINTS, WORKERS)

@@ -75,8 +75,17 @@ class SqliteReadDatabase:
             async with opened.lock:
                 await opened.close()
 
+    @property
+    def report(self) -> str:
+        where = self.path or "a temporary file"
+        return (
+            f"SQLite {sqlite.sqlite_version}, {where} (WAL, synchronous=NORMAL);"
+            f" {self._readers} connections for queries, {_PROJECTING} and the writer for projections"
+        )
+
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
+    async def transaction(self, *, exclusive: bool = False) -> AsyncGenerator[Transaction]:  # noqa: ARG002
+        """Each is exclusive: SQLite has one writer."""
         opened = self._opened()
         async with opened.lock:
             writer = opened.writer

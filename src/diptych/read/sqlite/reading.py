@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -12,9 +11,9 @@ from diptych.errors import StoreClosed
 from diptych.read.database import Standing, Wanted
 from diptych.read.sqlite.connection import Connection
 from diptych.read.sqlite.statements import Compiled, Statements, listed
+from diptych.read.standings import standings_of
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
-from diptych.store.contract import Point
 
 
 class SqliteSnapshot:
@@ -89,22 +88,7 @@ def begin(connection: Connection, standings: Compiled | None) -> Mapping[Wanted,
     driver = connection.driver
     driver.execute("BEGIN")
     try:
-        return _standings(driver.execute(*standings)) if standings else {}
+        return standings_of(driver.execute(*standings)) if standings else {}
     except sqlite.Error:
         connection.roll_back()
         raise
-
-
-def _standings(rows: Any) -> Mapping[Wanted, Standing]:
-    """Rows come in order of position, so the first of a revision is its last partition.
-
-    While a revision is built anew beside the one that serves, the serving one counts.
-    """
-    found: dict[Wanted, Standing] = {}
-    for view, fingerprint, revision, status, position, event_id in rows:
-        wanted = Wanted(view, fingerprint)
-        serving = status == "serving"
-        if wanted not in found or (serving and not found[wanted].serving):
-            point = Point(position, UUID(event_id) if event_id else None)
-            found[wanted] = Standing(revision, serving, point)
-    return found

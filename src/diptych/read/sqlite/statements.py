@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from diptych.read.database import Wanted
-from diptych.read.schema import CHECKPOINTS, REVISIONS
+from diptych.read.standings import ADVANCE, MINE, POSITIONS, select_standings
 from diptych.read.table import ID, POSITION, SEARCH, VERSION, ViewTable
 
 Compiled = tuple[str, tuple[object, ...]]
@@ -39,8 +39,8 @@ class Statements:
         self._tables: dict[str, TableStatements] = {}
         self._standings: dict[tuple[Wanted, ...], Compiled] = {}
         self._kept: dict[sa.Select[Any], tuple[str, tuple[str, ...]]] = {}
-        self.advance = self._text(_ADVANCE, "to", "id", "at", *_MINE)
-        self.positions = self._text(_POSITIONS)
+        self.advance = self._text(ADVANCE, "to", "id", "at", *MINE)
+        self.positions = self._text(POSITIONS)
 
     def of(self, view: ViewTable) -> TableStatements:
         found = self._tables.get(view.name)
@@ -51,7 +51,7 @@ class Statements:
     def standings(self, wanted: tuple[Wanted, ...]) -> Compiled:
         found = self._standings.get(wanted)
         if found is None:
-            compiled = _standings(wanted).compile(dialect=self._dialect)
+            compiled = select_standings(wanted).compile(dialect=self._dialect)
             values = tuple(compiled.params[name] for name in _order(compiled))
             found = self._standings[wanted] = (str(compiled), values)
         return found
@@ -103,49 +103,6 @@ def _order(compiled: Any) -> tuple[str, ...]:
 
 
 _ZERO: Final[sa.ColumnElement[int]] = sa.literal_column("0")
-_MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
-
-_ADVANCE: Final = (
-    sa.update(CHECKPOINTS)
-    .values(
-        position=sa.bindparam("to"),
-        event_id=sa.bindparam("id"),
-        moved_at=sa.bindparam("at"),
-    )
-    .where(
-        CHECKPOINTS.c.view == sa.bindparam("of_view"),
-        CHECKPOINTS.c.revision == sa.bindparam("of_revision"),
-        CHECKPOINTS.c.partition == sa.bindparam("of_partition"),
-        CHECKPOINTS.c.epoch == sa.bindparam("of_epoch"),
-        CHECKPOINTS.c.position == sa.bindparam("of_position"),
-    )
-)
-
-_POSITIONS: Final = sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position)).group_by(
-    CHECKPOINTS.c.revision
-)
-
-
-def _standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
-    ours = sa.or_(
-        *(
-            sa.and_(REVISIONS.c.view == view, REVISIONS.c.fingerprint == fingerprint)
-            for view, fingerprint in wanted
-        )
-    )
-    columns: list[sa.ColumnElement[Any]] = [
-        REVISIONS.c.view,
-        REVISIONS.c.fingerprint,
-        REVISIONS.c.id,
-        REVISIONS.c.status,
-        CHECKPOINTS.c.position,
-        CHECKPOINTS.c.event_id,
-    ]
-    same_view = CHECKPOINTS.c.view == REVISIONS.c.view
-    same_revision = CHECKPOINTS.c.revision == REVISIONS.c.id
-    found: sa.Select[Any] = sa.select(*columns)
-    found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
-    return found.where(ours).order_by(CHECKPOINTS.c.position)
 
 
 def listed(keys: Sequence[tuple[object, ...]]) -> str:

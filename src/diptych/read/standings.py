@@ -1,0 +1,88 @@
+"""The statements about checkpoints that every backend runs, and what their rows say."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from diptych.read.database import Standing, Stop, Wanted
+from diptych.read.schema import CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
+from diptych.store.contract import Point
+
+MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
+"""The parameters of `ADVANCE` that name the checkpoint as it must be; before them come the
+position, the event id and the time."""
+
+ADVANCE: Final = (
+    sa.update(CHECKPOINTS)
+    .values(
+        position=sa.bindparam("to"),
+        event_id=sa.bindparam("id"),
+        moved_at=sa.bindparam("at"),
+    )
+    .where(
+        CHECKPOINTS.c.view == sa.bindparam("of_view"),
+        CHECKPOINTS.c.revision == sa.bindparam("of_revision"),
+        CHECKPOINTS.c.partition == sa.bindparam("of_partition"),
+        CHECKPOINTS.c.epoch == sa.bindparam("of_epoch"),
+        CHECKPOINTS.c.position == sa.bindparam("of_position"),
+    )
+)
+
+POSITIONS: Final = sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position)).group_by(
+    CHECKPOINTS.c.revision
+)
+
+
+def select_standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
+    ours = sa.or_(
+        *(
+            sa.and_(REVISIONS.c.view == view, REVISIONS.c.fingerprint == fingerprint)
+            for view, fingerprint in wanted
+        )
+    )
+    columns: list[sa.ColumnElement[Any]] = [
+        REVISIONS.c.view,
+        REVISIONS.c.fingerprint,
+        REVISIONS.c.id,
+        REVISIONS.c.status,
+        CHECKPOINTS.c.position,
+        CHECKPOINTS.c.event_id,
+        CHECKPOINTS.c.status,
+        CHECKPOINTS.c.error_position,
+        CHECKPOINTS.c.error,
+    ]
+    same_view = CHECKPOINTS.c.view == REVISIONS.c.view
+    same_revision = CHECKPOINTS.c.revision == REVISIONS.c.id
+    found: sa.Select[Any] = sa.select(*columns)
+    found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
+    return found.where(ours).order_by(CHECKPOINTS.c.position)
+
+
+def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
+    """Rows come in order of position, so the first of a revision is its last partition.
+
+    While a revision is built anew beside the one that serves, the serving one counts.
+    """
+    found: dict[Wanted, Standing] = {}
+    for view, fingerprint, revision, status, position, event_id, *state in rows:
+        wanted, serving = Wanted(view, fingerprint), status == SERVING
+        known, stop = found.get(wanted), _stop(*state)
+        if known is None or (serving and not known.serving):
+            found[wanted] = Standing(revision, serving, Point(position, _uuid(event_id)), stop)
+        elif stop and revision == known.revision and (known.stop is None or stop.diverged):
+            found[wanted] = replace(known, stop=stop)
+    return found
+
+
+def _stop(status: str, position: int | None, error: str | None) -> Stop | None:
+    if status in {STOPPED, DIVERGED}:
+        return Stop(position or 0, error or "", status == DIVERGED)
+    return None
+
+
+def _uuid(value: Any) -> UUID | None:
+    """SQLite's driver gives text, PostgreSQL's an id."""
+    return UUID(value) if isinstance(value, str) else value
