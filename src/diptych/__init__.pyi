@@ -21,8 +21,10 @@ from diptych.errors import Rejected as Rejected
 from diptych.errors import SchemaMismatch as SchemaMismatch
 from diptych.errors import StorageBusy as StorageBusy
 from diptych.errors import StorageCorrupt as StorageCorrupt
+from diptych.errors import StorageDenied as StorageDenied
 from diptych.errors import StorageFull as StorageFull
 from diptych.errors import StorageReadOnly as StorageReadOnly
+from diptych.errors import StorageUnavailable as StorageUnavailable
 from diptych.errors import StoreClosed as StoreClosed
 from diptych.errors import StoreError as StoreError
 from diptych.errors import TokenFromAnotherHistory as TokenFromAnotherHistory

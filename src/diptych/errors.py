@@ -20,6 +20,7 @@
     └── StoreError                  the operator's; the driver's error is the cause
         ├── StoreClosed               used after close
         ├── StorageFull  StorageReadOnly  StorageCorrupt  StorageBusy
+        ├── StorageUnavailable  StorageDenied
         ├── SchemaMismatch            the file was written by another version
         ├── HistoryDiverged           a checkpoint does not fit its log: one of them was restored
         ├── UnknownEventType          an event that no declared type stands for
@@ -176,6 +177,14 @@ class StorageCorrupt(StoreError):
 
 class StorageBusy(StoreError):
     """Another process held the database's lock for too long."""
+
+
+class StorageUnavailable(StoreError):
+    """The database server cannot be reached, or takes no connections. Nothing was written."""
+
+
+class StorageDenied(StoreError):
+    """The database server refuses this user: its password, or a right that it lacks."""
 
 
 class SchemaMismatch(StoreError):

@@ -1,0 +1,1 @@
+"""How both sides reach PostgreSQL: URLs, connections, what errors mean, who listens."""

@@ -1,0 +1,46 @@
+"""asyncpg, imported when a PostgreSQL URL is first used, and what we use of its connections."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol
+
+from diptych.errors import ConfigurationError
+
+Row = Mapping[str, Any] | Sequence[Any]
+
+
+class Connection(Protocol):
+    """An `asyncpg.Connection`. The package carries no types, so what we call stands here."""
+
+    async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Any]: ...
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> Any: ...
+    async def fetchval(self, query: str, *args: object, timeout: float | None = None) -> Any: ...
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str: ...
+    async def executemany(self, command: str, args: Sequence[Sequence[object]]) -> None: ...
+    def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Any: ...
+    async def add_listener(self, channel: str, callback: Callable[..., object]) -> None: ...
+    def add_log_listener(self, callback: Callable[..., object]) -> None: ...
+    def add_termination_listener(self, callback: Callable[..., object]) -> None: ...
+    def get_server_pid(self) -> int: ...
+    def is_in_transaction(self) -> bool: ...
+    def is_closed(self) -> bool: ...
+    async def close(self, *, timeout: float | None = None) -> None: ...
+    def terminate(self) -> None:
+        """Close the socket at once; nothing is sent, no cancel request either."""
+        ...
+
+
+@cache
+def driver() -> ModuleType:
+    """asyncpg. Imported late, as applications without PostgreSQL have no use for it.
+
+    Raises: ConfigurationError: it is not installed.
+    """
+    try:
+        return import_module("asyncpg")
+    except ImportError as error:
+        raise ConfigurationError(
+            "postgresql:// needs asyncpg: pip install 'diptych[postgres]'"
+        ) from error
