@@ -19,7 +19,6 @@ from typing import (
 )
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from diptych.errors import ConfigurationError, InvalidInput
 from diptych.read.column_types import INTEGER, KINDS, MAX_INTEGER, TEXT, Kind, Stored, Unfit, like
@@ -135,7 +134,9 @@ def _enumeration(python: type[Enum]) -> Kind:
 
 
 def _document(python: Any) -> Kind:
-    """JSON. Not `sa.JSON`: on SQLite that column has numeric affinity."""
+    """JSON as text. Not `sa.JSON`: on SQLite that column has numeric affinity. Not JSONB: it puts
+    the keys of a dict in another order, so a fold could tell a row that was read from one that
+    was kept, and its result would depend on where a batch ended."""
     codec = json_codec(python)
 
     def write(value: object) -> str:
@@ -153,6 +154,6 @@ def _document(python: Any) -> Kind:
         plain if isinstance(plain, type) else object,
         lambda value: value,
         Stored(sa.Text(), write, read),
-        Stored(postgresql.JSONB(), write, read),
+        Stored(sa.Text(), write, read),
         advice="a field of its own for what you sort or filter by: this one is kept as JSON",
     )

@@ -22,6 +22,9 @@ E = TypeVar("E")
 _SLICE: Final = 20
 """Events that are applied before the event loop gets its turn."""
 
+_LONGEST_NAMES: Final = 48
+"""PostgreSQL cuts a name at 63, and the number of the revision and of the index comes behind."""
+
 
 class ProjectionTransaction:
     """What `apply` writes with. It is committed together with the checkpoint, or not at all."""
@@ -87,6 +90,11 @@ class Projection(ReadModel):
         self.tables = tuple(tables)
         for table in self.tables:
             check_table_name("table", table.name)
+            if len(name) + len(table.name) > _LONGEST_NAMES:
+                raise ConfigurationError(
+                    f"projection {name}, table {table.name}: write at most {_LONGEST_NAMES}"
+                    " characters for both names together"
+                )
             if table.foreign_key_constraints:
                 raise ConfigurationError(
                     f"table {table.name}: leave out foreign keys, name columns"

@@ -8,6 +8,10 @@ from diptych.errors import LimitExceeded
 
 MAX_TEXT: Final = 1_000
 MAX_WORDS: Final = 20
+LONGEST_WORD: Final = 200
+"""What is looked for of a word; PostgreSQL keeps no more of one than 2 kB."""
+_MOST_INDEXED: Final = 500_000
+"""Bytes of one row's words that PostgreSQL finds it by, of the 1 MB that it would take."""
 
 _ASCII: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -29,7 +33,20 @@ def words_of(search: str) -> tuple[str, ...]:
     """
     if len(search) > MAX_TEXT:
         raise LimitExceeded("search", limit=MAX_TEXT, unit="characters")
-    words = tuple(dict.fromkeys(normalised(search).split()))
+    found = normalised(search).split()
+    words = tuple(dict.fromkeys(word[:LONGEST_WORD] for word in found))
     if len(words) > MAX_WORDS:
         raise LimitExceeded("search", limit=MAX_WORDS, unit="words")
     return words
+
+
+def indexed(text: str) -> str:
+    """The different words of normalised text, cut to `LONGEST_WORD`, with one blank between."""
+    words = " ".join(dict.fromkeys(text.split()))
+    if len(words) <= LONGEST_WORD:
+        return words
+    words = " ".join(dict.fromkeys(word[:LONGEST_WORD] for word in words.split()))
+    data = words.encode()
+    if len(data) <= _MOST_INDEXED:
+        return words
+    return data[:_MOST_INDEXED].rpartition(b" ")[0].decode()

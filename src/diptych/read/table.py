@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from diptych.errors import ConfigurationError
 from diptych.read.column_kinds import unwrap
@@ -27,7 +28,8 @@ class ViewTable:
 
     `key` and `fields` name columns of the row; the tenant comes before the key in every key and
     every index. `_position` is that of the last event that changed the row, `_version` the
-    stream's version there when the key is the stream's, `_search` normalised text.
+    stream's version there when the key is the stream's, `_search` normalised text (on PostgreSQL
+    its words).
     """
 
     table: sa.Table
@@ -80,29 +82,53 @@ def _check_key(name: str, layout: RowLayout[Any]) -> None:
         )
 
 
-def view_table(name: str, layout: RowLayout[Any], shape: Shape) -> ViewTable:
+def view_table(name: str, layout: RowLayout[Any], shape: Shape, dialect: sa.Dialect) -> ViewTable:
     """Its columns, its unique key and its indexes under `name`; nothing is created yet."""
-    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    big, text = sa.BigInteger(), sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     columns: list[sa.Column[Any]] = [
-        sa.Column(ID, big, primary_key=True),
-        sa.Column(TENANT, sa.Text, nullable=False),
+        sa.Column(TENANT, text, nullable=False),
         *layout.columns(),
-        sa.Column(POSITION, sa.BigInteger, nullable=False),
-        sa.Column(VERSION, sa.BigInteger),
+        sa.Column(POSITION, big, nullable=False),
+        sa.Column(VERSION, big),
     ]
     if shape.search:
-        columns.append(sa.Column(SEARCH, sa.Text))
-    unique = sa.UniqueConstraint(TENANT, *shape.key)
-    table = sa.Table(name, sa.MetaData(), *columns, unique)
+        columns.append(sa.Column(SEARCH, sa.Text().with_variant(TSVECTOR(), "postgresql")))
+    table = sa.Table(name, sa.MetaData(), *_keyed(columns, shape.key, dialect.name))
     for number, index in enumerate(shape.indexes):
         _index(table, number, index, shape.key)
+    if dialect.name == "postgresql":
+        _index_for_postgresql(table, shape)
     return ViewTable(table, shape.key, layout.names, bool(shape.search))
+
+
+def _keyed(
+    columns: Sequence[sa.Column[Any]], key: Sequence[str], dialect: str
+) -> list[sa.schema.SchemaItem]:
+    """On SQLite with an integer for each row, which the index of words has in place of the key."""
+    if dialect != "sqlite":
+        return [*columns, sa.PrimaryKeyConstraint(TENANT, *key)]
+    unique = sa.UniqueConstraint(TENANT, *key)
+    return [sa.Column(ID, sa.Integer, primary_key=True), *columns, unique]
 
 
 def _index(table: sa.Table, number: int, names: Sequence[str], key: Sequence[str]) -> None:
     """The key comes last, so that a page sorted by the index needs no sorting for its ties."""
     columns = dict.fromkeys((TENANT, *names, *key))
     sa.Index(f"{table.name}__{number}", *(table.c[column] for column in columns))
+
+
+def _index_for_postgresql(table: sa.Table, shape: Shape) -> None:
+    """Words, and what a page in descending order with None last is read from: PostgreSQL can
+    read an index backwards, but then None comes first."""
+    for number, names in enumerate(shape.indexes):
+        *filters, by = names
+        if table.c[by].nullable:
+            rest = [column for column in shape.key if column not in names]
+            ordered = [table.c[by].desc().nulls_last(), *(table.c[each].desc() for each in rest)]
+            equal = [table.c[column] for column in (TENANT, *filters)]
+            sa.Index(f"{table.name}__{number}d", *equal, *ordered)
+    if shape.search:
+        sa.Index(f"{table.name}__words", table.c[SEARCH], postgresql_using="gin")
 
 
 def revised(name: str, revision: int) -> str:

@@ -123,7 +123,7 @@ class View(ReadModel, Generic[Row]):
         return attrgetter(*self.shape.key)
 
     def bind(self, revision: int, dialect: sa.Dialect) -> BoundView[Row]:
-        table = view_table(revised(self.name, revision), self.layout, self.shape)
+        table = view_table(revised(self.name, revision), self.layout, self.shape, dialect)
         return BoundView(
             rule=self.rule,
             layout=self.layout,

@@ -41,8 +41,8 @@ TYPES = {  # SQLite, PostgreSQL
     "paid": ("BOOLEAN", "BOOLEAN"),
     "weight": ("DOUBLE", "DOUBLE PRECISION"),
     "photo": ("BLOB", "BYTEA"),
-    "items": ("TEXT", "JSONB"),
-    "labels": ("TEXT", "JSONB"),
+    "items": ("TEXT", "TEXT"),
+    "labels": ("TEXT", "TEXT"),
     "note": ("TEXT", 'TEXT COLLATE "C"'),
 }
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import pydantic
 import pytest
+from sqlalchemy.schema import CreateIndex
 
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
@@ -15,6 +16,7 @@ from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.table import TENANT, Shape, view_table
 from diptych.read.view import View
+from tests.unit.read.rows import POSTGRES, SQLITE
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,31 @@ def test_only_what_compares_as_its_values_is_sortable() -> None:
 
 def test_every_key_and_index_begins_with_the_tenant_and_ends_with_the_key() -> None:
     shape = Shape(("order_id",), (("customer_id", "name"), ("order_id",)), ("name",))
-    table = view_table("orders__1", RowLayout(Row), shape).table
+    table = view_table("orders__1", RowLayout(Row), shape, SQLITE).table
     found = {index.name: [column.name for column in index.columns] for index in table.indexes}
     assert found == {
         "orders__1__0": [TENANT, "customer_id", "name", "order_id"],
         "orders__1__1": [TENANT, "order_id"],
     }
+
+
+def test_postgresql_has_an_index_of_words_and_one_for_descending_order_with_none_last() -> None:
+    shape = Shape(("order_id",), (("customer_id", "note"), ("name",)), ("name",))
+    table = view_table("orders__1", RowLayout(Row), shape, POSTGRES).table
+    found = {
+        index.name: str(CreateIndex(index).compile(dialect=POSTGRES)) for index in table.indexes
+    }
+    assert sorted(map(str, found)) == [
+        "orders__1__0",
+        "orders__1__0d",
+        "orders__1__1",
+        "orders__1__words",
+    ]
+    assert found["orders__1__0d"].endswith(
+        "(_tenant, customer_id, note DESC NULLS LAST, order_id DESC)"
+    )
+    assert found["orders__1__words"].endswith("USING gin (_search)")
+    assert [column.name for column in table.primary_key] == [TENANT, "order_id"]
 
 
 def other_project(row: Any, event: Any, recorded: RecordedEvent) -> Any:

@@ -80,7 +80,7 @@ class SqliteReadDatabase:
         where = self.path or "a temporary file"
         return (
             f"SQLite {sqlite.sqlite_version}, {where} (WAL, synchronous=NORMAL);"
-            f" {self._readers} connections for queries, {_PROJECTING} and the writer for projections"
+            f" {self._readers} connections for queries, {_PROJECTING + 1} for projections"
         )
 
     @asynccontextmanager
