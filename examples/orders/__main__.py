@@ -1,69 +1,42 @@
 """Runs the order service: `python -m examples.orders`.
 
 The environment says where: PORT (8000), DATA (the folder of its files, `data`), DIPTYCH_LOG and
-DIPTYCH_READ (URLs that replace the files). It listens on this machine only.
+DIPTYCH_READ (URLs that replace the files), WORKERS (how many processes answer, 1) and
+DIPTYCH_PROJECT (`off`: they answer only, and `diptych run` builds the views). It listens on this
+machine only.
 """
 
 import asyncio
-import logging
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from diptych import DiptychError
-from diptych.web import listen, serve
-from examples.orders.api import create_api
-from examples.orders.app import shop
-from examples.orders.stock import Stock
-
-SOLD_OUT = "sold-out"
-"""A product that is never there, so that everybody can see what a refusal looks like."""
+from diptych.web import listen, run_workers
+from examples.orders.serving import answer, log_to_standard_error, work
+from examples.orders.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    port: int
-    log: str
-    read: str
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises: ValueError: PORT is no port. OSError: the folder DATA cannot be made."""
-        port = environment.get("PORT") or "8000"
-        if not (port.isdecimal() and int(port) < 65_536):
-            raise ValueError(f"PORT must be a number below 65536, not {port!r}")
-        data = Path(environment.get("DATA") or "data")
-        log, read = environment.get("DIPTYCH_LOG"), environment.get("DIPTYCH_READ")
-        if not (log and read):
-            data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(
-            int(port),
-            log or f"sqlite:///{data / 'log.db'}",
-            read or f"sqlite:///{data / 'read.db'}",
-        )
-
-
-async def run(settings: Settings) -> None:
+def run(settings: Settings) -> None:
     """Raises: DiptychError: a database cannot be opened. OSError: the port is taken."""
-    listener = listen(settings.port)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with listener:
-        async with shop(settings.log, settings.read, stock=Stock({SOLD_OUT: 0})) as app:
-            sys.stdout.write(welcome(url, settings, app.log.durability))
-            sys.stdout.flush()
-            await serve(create_api(app), listener)
+    with listen(settings.port) as listener:
+        started = partial(welcome, f"http://127.0.0.1:{listener.getsockname()[1]}", settings)
+        if settings.workers == 1:
+            asyncio.run(answer(settings, listener, started))
+        else:
+            count = settings.workers
+            run_workers(partial(work, settings), listener, count=count, started=started)
     sys.stdout.write("stopped\n")
 
 
-def welcome(url: str, settings: Settings, durability: str) -> str:
-    return f"""
+def welcome(url: str, settings: Settings, report: str) -> None:
+    lines = (line.partition(": ") for line in report.splitlines())
+    facts = "\n".join(f"  {name:14} {fact}" for name, _, fact in lines)
+    sys.stdout.write(f"""
 Diptych order service: {url}
 
-  log         {settings.log}
-  read        {settings.read}
-  durability  {durability}
+{facts}
+  {"web workers":14} {settings.workers}
 
 Try:
 
@@ -76,16 +49,19 @@ Try:
 
 Stop it with Ctrl-C.
 
-"""
+""")
+    sys.stdout.flush()
 
 
 def main() -> int:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_standard_error()
     try:
-        asyncio.run(run(Settings.from_environment(os.environ)))
+        run(Settings.from_environment(os.environ))
     except (DiptychError, OSError, ValueError) as error:
         sys.stderr.write(f"The order service cannot run: {error}\n")
         return 1
+    except KeyboardInterrupt:  # before it could answer; afterwards it is a clean stop
+        return 130
     return 0
 
 

@@ -45,6 +45,8 @@ class Application:
         write: deciders and handlers. A handler over a decider's command goes first.
         views, projections, queries: the right panel.
         middleware: wraps every command, the first outermost.
+        project: False for a process that only answers: its views are built by others (`diptych
+            run`). It is an attribute too, which may be changed until the application is opened.
 
     Open it with `async with`, or with `open` and `close`. It belongs to one event loop.
 
@@ -66,14 +68,17 @@ class Application:
         projections: Sequence[Projection] = (),
         queries: Sequence[QueryHandler] = (),
         middleware: Sequence[Middleware] = (),
+        project: bool = True,
         clock: Clock | None = None,
     ) -> None:
+        self.project = project
         self._clock = clock or SystemClock()
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
         refuse_one_file(self._store, self._database)
         self._left = WriteSide(write, store=self._store, clock=self._clock, middleware=middleware)
         models: tuple[ReadModel, ...] = (*views, *projections)
+        self._models = tuple(model.name for model in models)
         self._right = ReadSide(
             store=self._store,
             database=self._database,
@@ -100,7 +105,8 @@ class Application:
             await self._right.open()
             stack.push_async_callback(self._right.close)
             self._opened = stack.pop_all()
-        _log.info("log %s: %s", self.log.id, self.log.durability)
+        for fact in self.report():
+            _log.info("%s", fact)
 
     async def close(self) -> None:
         """Finish what was accepted, stop the projections, close both databases."""
@@ -195,6 +201,26 @@ class Application:
         return await self._right.ask(
             query, at_least=at_least, tenant=tenant, timeout=timeout, on_timeout=on_timeout
         )
+
+    def report(self) -> tuple[str, ...]:
+        """What is in force, one fact a line: log, durability, read database, who projects.
+
+        It has no passwords. `open` logs it.
+
+        Raises: StoreClosed: the application is not open.
+        """
+        return (
+            f"log: {self.log.id}",
+            f"durability: {self.log.durability}",
+            f"read database: {self._database.report}",
+            f"projections: {self._projections()}",
+        )
+
+    def _projections(self) -> str:
+        names = ", ".join(self._models)
+        if not names:
+            return "none"
+        return names if self.project else f"{names}, by other processes"
 
     async def ready(self) -> Readiness:
         """Whether this process should get requests, and how each view stands."""

@@ -7,6 +7,7 @@ from diptych.web.health import add_health_routes, lifespan
 from diptych.web.openapi import Document
 from diptych.web.problems import Problem, Problems, RequestRefused
 from diptych.web.serve import listen, serve
+from diptych.web.workers import Worker, WorkerFailed, run_workers
 
 __all__ = [
     "Document",
@@ -16,11 +17,14 @@ __all__ = [
     "Problem",
     "Problems",
     "RequestRefused",
+    "Worker",
+    "WorkerFailed",
     "add_health_routes",
     "from_body",
     "from_parameters",
     "json_response",
     "lifespan",
     "listen",
+    "run_workers",
     "serve",
 ]

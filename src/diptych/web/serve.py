@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 import h11
@@ -36,10 +38,17 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-async def serve(api: ASGIApp, listener: socket.socket, *, graceful_seconds: int = 10) -> None:
+async def serve(
+    api: ASGIApp,
+    listener: socket.socket,
+    *,
+    graceful_seconds: int = 10,
+    stop: asyncio.Event | None = None,
+) -> None:
     """Answer requests until SIGTERM or SIGINT; return when those under way are answered.
 
-    What `api` needs is opened before and closed after, around the call: the lifespan is not run.
+    With `stop`, until that is set: signals are then the caller's. What `api` needs is opened before
+    and closed after, around the call: the lifespan is not run.
     """
     config = uvicorn.Config(
         api,
@@ -53,17 +62,45 @@ async def serve(api: ASGIApp, listener: socket.socket, *, graceful_seconds: int 
         h11_max_incomplete_event_size=_MAX_HEAD,
         timeout_graceful_shutdown=graceful_seconds,
     )
+    if stop is None:
+        await _serve_until_signal(uvicorn.Server(config), listener)
+    else:
+        await _serve_until(stop, _Server(config), listener)
+
+
+async def _serve_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     # uvicorn raises the signal that stopped it once more when it is done. Without a handler of ours
     # that would end the process before the log is closed.
     for number in _SIGNALS:
         loop.add_signal_handler(number, lambda: None)
     try:
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     finally:
         await asyncio.sleep(0)
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+
+async def _serve_until(
+    stop: asyncio.Event, server: uvicorn.Server, listener: socket.socket
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="diptych-http")
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        stopping.cancel()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 class _Protocol(H11Protocol):
