@@ -11,8 +11,8 @@ from uuid import UUID
 from diptych.backends import open_log, open_read_database, refuse_one_file
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
+from diptych.join import AsyncSqlSession, Joined, SqlSession, join
 from diptych.log import Log
-from diptych.messages import Envelope
 from diptych.read.bus import TIMEOUT, OnTimeout
 from diptych.read.database import ReadDatabase
 from diptych.read.model import ReadModel
@@ -22,7 +22,6 @@ from diptych.read.readiness import Readiness
 from diptych.read.side import ReadSide
 from diptych.read.view import View
 from diptych.store.contract import EventStore
-from diptych.store.limits import check_name, check_version
 from diptych.tokens import Token
 from diptych.write.bus import Middleware
 from diptych.write.decider import Decider
@@ -153,19 +152,33 @@ class Application:
         """
         if self._opened is None:
             raise StoreClosed("the application is not open: write `async with app:`")
-        own_id = command_id or self._clock.new_id()
-        envelope = Envelope(
-            own_id,
-            self._clock.now(),
-            correlation_id or own_id,
-            causation_id,
-            actor,
-            tenant,
-            command_id is not None,
-            expected_version,
+        return await self._left.dispatch(
+            command,
+            command_id=command_id,
+            actor=actor,
+            tenant=tenant,
+            expected_version=expected_version,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
         )
-        _check(envelope)
-        return await self._left.bus.dispatch(command, envelope)
+
+    def join(self, session: SqlSession | AsyncSqlSession) -> Joined:
+        """Dispatch commands into the transaction of a SQLAlchemy session: with its commit they
+        take effect, together with whatever else it changes, or not at all.
+
+            async with AsyncSession(engine) as session, session.begin():
+                session.add(invoice)
+                pending = await app.join(session).dispatch(PlaceOrder(...))
+            pending.outcome
+
+        The log must be in the database of the session, in PostgreSQL; the transaction READ
+        COMMITTED. Other writers wait for it only from its commit on.
+
+        Raises: ConfigurationError: the log or the session cannot be joined.
+        """
+        if self._opened is None:
+            raise StoreClosed("the application is not open: write `async with app:`")
+        return join(session, left=self._left, store=self._store, clock=self._clock)
 
     async def query(
         self,
@@ -235,12 +248,3 @@ class Application:
         """
         wanted = (await self._store.head()).position if position is None else position
         await self._right.reached(wanted, timeout=timeout)
-
-
-def _check(envelope: Envelope) -> None:
-    if envelope.actor:
-        check_name("actor", envelope.actor)
-    if envelope.tenant:
-        check_name("tenant", envelope.tenant)
-    if envelope.expected_version is not None:
-        check_version("expected_version", envelope.expected_version)

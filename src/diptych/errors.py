@@ -11,6 +11,7 @@
     ├── TryAgain                    ours: the same request may succeed later
     │   ├── ConcurrencyError          the stream is not at the expected version
     │   ├── ConditionFailed           an event matches the append condition
+    │   ├── CommandTookEffect         a twin of a joined command was faster; nothing was committed
     │   ├── OutcomeUnknown            the append may or may not be there; ask with the command id
     │   ├── Overloaded                the queue is full
     │   ├── ConsistencyTimeout        the view did not get to the token in time
@@ -106,6 +107,18 @@ class ConditionFailed(TryAgain):
     def __init__(self, *, after: int, position: int) -> None:
         super().__init__(f"an event after {after}, at {position}, matches the append condition")
         self.after, self.position = after, position
+
+
+class CommandTookEffect(TryAgain):
+    """While a transaction with this command was under way, a twin of the command took effect.
+
+    Nothing of the transaction is committed. Send the command again for its outcome, and leave out
+    what else you would have changed for it.
+    """
+
+    def __init__(self, command_id: UUID) -> None:
+        super().__init__(f"command {command_id} took effect meanwhile; nothing was committed")
+        self.command_id = command_id
 
 
 class OutcomeUnknown(TryAgain):

@@ -180,32 +180,12 @@ class LogPage(Struct, frozen=True, gc=False):
     head: int
 
 
-class EventStore(Protocol):
-    """The log. Open it with `async with`, or with `open` and `close`.
-
-    A protocol for stores that live in this package: others are welcome, must pass the conformance
-    suite, and may see it change between minor versions.
-    """
+class WriteStore(Protocol):
+    """What commands are executed on: the part of a log that decides on streams."""
 
     @property
     def log_id(self) -> UUID:
         """Made when the log is created; tells one log from another."""
-        ...
-
-    @property
-    def dense(self) -> bool:
-        """Whether positions are 1, 2, 3, … without holes."""
-        ...
-
-    @property
-    def durability(self) -> str:
-        """One line on what an acknowledgement survives, for the start-up report."""
-        ...
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None:
-        """Refuse new work, finish what was accepted, wake who waits in `moved`, release all."""
         ...
 
     async def append(self, append: Append) -> Appended:
@@ -234,6 +214,30 @@ class EventStore(Protocol):
 
     async def find(self, command: CommandKey) -> RecordedCommand | None:
         """What became of a command, None if it never took effect."""
+        ...
+
+
+class EventStore(WriteStore, Protocol):
+    """The log. Open it with `async with`, or with `open` and `close`.
+
+    A protocol for stores that live in this package: others are welcome, must pass the conformance
+    suite, and may see it change between minor versions.
+    """
+
+    @property
+    def dense(self) -> bool:
+        """Whether positions are 1, 2, 3, … without holes."""
+        ...
+
+    @property
+    def durability(self) -> str:
+        """One line on what an acknowledgement survives, for the start-up report."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """Refuse new work, finish what was accepted, wake who waits in `moved`, release all."""
         ...
 
     async def read(

@@ -51,12 +51,12 @@ from diptych.store.contract import (
     Appended,
     CommandKey,
     CommandRecord,
-    EventStore,
     Load,
     Point,
     RecordedCommand,
     StreamVersion,
     Write,
+    WriteStore,
 )
 from diptych.write.decider import Decider
 from diptych.write.outcome import Outcome, outcome_of
@@ -85,7 +85,7 @@ class Executor:
     """Runs deciders against a log. `cached_streams` states are kept, the least used go first."""
 
     def __init__(
-        self, store: EventStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 100
+        self, store: WriteStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 100
     ) -> None:
         self.store, self.clock, self.attempts = store, clock, attempts
         self.turns = Turns()
@@ -257,7 +257,7 @@ def appending(writes: tuple[Write, ...], record: CommandRecord, envelope: Envelo
     return Append(writes, None, record, envelope.tenant, metadata)
 
 
-async def commit(store: EventStore, append: Append) -> Appended:
+async def commit(store: WriteStore, append: Append) -> Appended:
     """Append; if the answer is lost, append the same once more.
 
     That is exact: the command record takes effect once, and a repeat gets what the first attempt
@@ -285,7 +285,7 @@ def record_of(command: object, envelope: Envelope) -> CommandRecord:
     return CommandRecord(key, blake2b(content, digest_size=_HASH_BYTES).digest())
 
 
-def first_outcome(record: CommandRecord, found: RecordedCommand, store: EventStore) -> Outcome:
+def first_outcome(record: CommandRecord, found: RecordedCommand, store: WriteStore) -> Outcome:
     """What came of the command the first time.
 
     Raises: CommandIdReused: it was another command.

@@ -1,17 +1,21 @@
 """`WriteSide`: the left panel as one part; finds what handles a command, and has it executed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from diptych.clock import Clock
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
-from diptych.store.contract import EventStore
+from diptych.messages import Envelope
+from diptych.store.contract import WriteStore
+from diptych.store.limits import check_name, check_version
 from diptych.write.bus import CommandBus, Handle, Middleware
 from diptych.write.decider import Decider
 from diptych.write.execute import Executor
 from diptych.write.handler import CommandHandler, run_handler
+from diptych.write.outcome import Outcome
 
 AnyDecider = Decider[Any, Any, Any]
 
@@ -27,10 +31,11 @@ class WriteSide:
         self,
         parts: Sequence[AnyDecider | CommandHandler],
         *,
-        store: EventStore,
+        store: WriteStore,
         clock: Clock,
         middleware: Sequence[Middleware] = (),
     ) -> None:
+        self._parts, self._clock, self._middleware = parts, clock, middleware
         deciders = [part for part in parts if isinstance(part, Decider)]
         handlers = [part for part in parts if isinstance(part, CommandHandler)]
         if len(deciders) + len(handlers) < len(parts):
@@ -40,6 +45,44 @@ class WriteSide:
         self.bus = CommandBus(middleware)
         self._executor = Executor(store, clock)
         self._register(deciders, handlers)
+
+    def over(self, store: WriteStore) -> "WriteSide":
+        """The same parts on another store, with nothing kept yet."""
+        return WriteSide(self._parts, store=store, clock=self._clock, middleware=self._middleware)
+
+    def dispatch(
+        self,
+        command: object,
+        *,
+        command_id: UUID | None,
+        actor: str,
+        tenant: str,
+        expected_version: int | None,
+        correlation_id: UUID | None,
+        causation_id: UUID | None,
+    ) -> Awaitable[Outcome]:
+        """Make the envelope of a command and begin to handle it; await the result.
+
+        Raises: InvalidInput, LimitExceeded: actor, tenant or version. NoHandler.
+        """
+        if actor:
+            check_name("actor", actor)
+        if tenant:
+            check_name("tenant", tenant)
+        if expected_version is not None:
+            check_version("expected_version", expected_version)
+        own_id = command_id or self._clock.new_id()
+        envelope = Envelope(
+            own_id,
+            self._clock.now(),
+            correlation_id or own_id,
+            causation_id,
+            actor,
+            tenant,
+            command_id is not None,
+            expected_version,
+        )
+        return self.bus.dispatch(command, envelope)
 
     def _register(self, deciders: Sequence[AnyDecider], handlers: Sequence[CommandHandler]) -> None:
         for handler in handlers:
