@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from tests.servers.processes import children_of, words_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +41,7 @@ class Process:
                 env=_environment({**self._environment, "PORT": str(self.port)}),
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                process_group=0,
             )
         deadline = time.monotonic() + 30
         while not self._ready():
@@ -55,6 +58,18 @@ class Process:
         """SIGTERM; its exit code and all that it printed."""
         code = self._end(signal.SIGTERM)
         return code, self._printed.read_text()
+
+    def interrupt_group(self) -> tuple[int, str]:
+        """Ctrl-C in a terminal: SIGINT to the process and to all that it started."""
+        assert self._running is not None
+        os.killpg(self._running.pid, signal.SIGINT)
+        return self._running.wait(timeout=20), self._printed.read_text()
+
+    def workers(self) -> list[int]:
+        """The process ids of its web workers."""
+        assert self._running is not None
+        children = children_of(self._running.pid)
+        return [pid for pid in children if any("spawn_main" in word for word in words_of(pid))]
 
     def tidy(self) -> None:
         if self._running is not None and self._running.poll() is None:
@@ -75,6 +90,27 @@ class Process:
             return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    """It has ended; if nobody has asked how, it is still listed, but runs nothing."""
+    return not words_of(pid)
+
+
+def one_line(ended: subprocess.CompletedProcess[str], names: str) -> None:
+    """The service has refused to run, in one line that names the cause."""
+    assert ended.returncode == 1
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert lines[0].startswith("The order service cannot run: ")
+    assert names in lines[0]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import new_order
-from tests.acceptance.process import Process, process, run_module
+from tests.acceptance.process import Process, one_line, process, run_module
 
 
 @pytest.fixture
@@ -101,45 +101,37 @@ def test_urls_replace_the_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", ["http", "-1", "65536", "8000x"])
 def test_a_wrong_port_is_one_line(tmp_path: Path, port: str) -> None:
     ended = run_module("examples.orders", PORT=port, DATA=str(tmp_path))
-    _one_line(ended.returncode, ended.stderr, "PORT")
+    one_line(ended, "PORT")
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = run_module("examples.orders", PORT=str(port), DATA=str(tmp_path))
-    _one_line(ended.returncode, ended.stderr, "in use")
+    one_line(ended, "in use")
 
 
 def test_a_corrupt_log_is_one_line_and_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"this is not a database" * 1_000)
     ended = run_module("examples.orders", PORT="0", DATA=str(tmp_path))
-    _one_line(ended.returncode, ended.stderr, "log.db")
+    one_line(ended, "log.db")
     assert (tmp_path / "log.db").read_bytes() == b"this is not a database" * 1_000
 
 
 def test_log_and_read_in_one_file_is_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'same.db'}"
     ended = run_module("examples.orders", PORT="0", DIPTYCH_LOG=url, DIPTYCH_READ=url)
-    _one_line(ended.returncode, ended.stderr, "same")
+    one_line(ended, "same")
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = run_module("examples.orders", PORT="0", DATA=str(tmp_path / "file" / "data"))
-    _one_line(ended.returncode, ended.stderr, "file")
+    one_line(ended, "file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     ended = run_module("examples.orders", PORT="0", DATA=str(tmp_path))
-    _one_line(ended.returncode, ended.stderr, str(tmp_path))
-
-
-def _one_line(code: int, text: str, names: str) -> None:
-    assert code == 1
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    assert lines[0].startswith("The order service cannot run: ")
-    assert names in lines[0]
+    one_line(ended, str(tmp_path))

@@ -15,6 +15,14 @@ def children_of(parent: int) -> list[int]:
     return [pid for pid, (ppid, state) in _table().items() if ppid == parent and state != "Z"]
 
 
+def words_of(pid: int) -> list[str]:
+    """The command line of a process; nothing if it has ended."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return [] if "<defunct>" in listed else listed.split()
+
+
 def end_at_once(pids: Iterable[int], *, reap: Callable[[], object]) -> None:
     """kill -9 all of them; return when none is left but as a zombie of somebody else."""
     pids = list(pids)

@@ -95,13 +95,15 @@ class Connection:
 
     def __init__(self, path: Path, *, cores: Cores, threads: Executor, writes: bool) -> None:
         self.path = path
-        self.driver = connect(path, timeout=0)
+        # The settings look at the file, and do so while another process may be making it.
+        self.driver = connect(path, timeout=_PATIENCE)
         self._cores, self._threads = cores, threads
         self._core: sa.Connection | None = None
         self._before = 0
         try:
             for setting in _WRITING if writes else _READING:
                 self.driver.execute(setting)
+            self.driver.execute("PRAGMA busy_timeout = 0")  # whoever waits, waits on the loop
         except sqlite.Error as error:
             self.driver.close()
             raise self.meaning(error) from error
