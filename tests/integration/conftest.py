@@ -1,13 +1,21 @@
-"""Logs for the tests of the read side."""
+"""Logs and read databases for the tests of the read side."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from diptych.read.database import ReadDatabase
+from diptych.read.postgres.database import PostgresReadDatabase
+from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.store.contract import EventStore
 from diptych.store.memory import Hostile, MemoryEventStore
 from diptych.store.sqlite.store import SqliteEventStore
+from tests.servers.postgres import PostgresServer
+
+AnyDatabase = Callable[..., ReadDatabase]
+"""Makes read databases over one storage, each as another process would; not yet opened."""
 
 
 @pytest.fixture
@@ -32,3 +40,24 @@ async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     await log.open()
     yield log
     await log.close()
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: PostgresServer) -> str:
+    """A PostgreSQL database that tests share; each has a schema of its own in it."""
+    return postgres.create_database()
+
+
+@pytest.fixture
+def schema_url(shared_database: str) -> str:
+    """The URL of a schema that is not there yet."""
+    return f"{shared_database}?schema=read_{uuid4().hex[:12]}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabase:
+    """The same test on each kind of read database: `any_database(**options)`."""
+    if request.param == "sqlite":
+        return lambda **options: SqliteReadDatabase(tmp_path / "read.db", **options)
+    url: str = request.getfixturevalue("schema_url")
+    return lambda **options: PostgresReadDatabase(url, **options)

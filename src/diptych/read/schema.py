@@ -21,7 +21,9 @@ _METADATA: Final = sa.MetaData()
 META: Final = sa.Table(
     "diptych_meta",
     _METADATA,
-    sa.Column("only", sa.Integer, sa.CheckConstraint("only = 1"), primary_key=True),
+    sa.Column(
+        "only", sa.Integer, sa.CheckConstraint('"only" = 1'), primary_key=True, autoincrement=False
+    ),
     sa.Column("schema_version", sa.Integer, nullable=False),
     sa.Column("log_id", sa.Uuid, nullable=False),
 )

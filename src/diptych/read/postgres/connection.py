@@ -1,0 +1,180 @@
+"""One connection of the read side, and the transactions that are begun on it.
+
+Theory of operation
+-------------------
+We send BEGIN and COMMIT ourselves and know at each moment whether a transaction is open; SQLAlchemy
+runs its statements on the same connection in what it takes for autocommit. All settings are `SET
+LOCAL` and travel with BEGIN in one message, so nothing depends on what a session remembers, and a
+pooler may hand the next transaction to another server process.
+
+- A query has one snapshot (REPEATABLE READ, READ ONLY) with a limit for each statement.
+- A projector's snapshot looks rows up by key only. Its plans must not be those for a small table,
+  which the table was when the statement was planned: hence no sequential scans, no hash joins.
+- A write transaction is READ COMMITTED: it sees what was committed before each statement, so
+  that whoever waited for a row or for the exclusive lock sees what the one before did. A process
+  that is stopped in the middle of one loses its locks after `_IDLE_SECONDS`: the server ends it.
+
+A cancelled statement is ended by the driver: it asks the server to cancel it. COMMIT is never
+cancelled: whoever is cancelled meanwhile still waits for its end. What became of a COMMIT whose
+connection was lost is unknown; the checkpoint tells it when the projector reads it again.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from diptych.errors import DiptychError, StorageBusy, StoreError
+from diptych.postgres_library.driver import Connection as Driver
+from diptych.postgres_library.errors import is_lost, sqlstate, translate
+from diptych.read.postgres.cores import Cores
+
+_IDLE_SECONDS: Final = 10
+_QUERY_IDLE_SECONDS: Final = 60
+_LOCK_SECONDS: Final = 10
+_END_SECONDS: Final = 5.0
+_CANNOT: Final = ("08", "40", "53", "55P03", "57", "58", "XX")
+"""States, or their first two characters, that are not the statement's own fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """The first messages of the four kinds of transactions."""
+
+    query: str
+    projecting: str
+    writing: str
+    exclusive: str
+
+    @classmethod
+    def of(cls, schema: str, *, statement_seconds: float) -> "Begins":
+        path = f"SET LOCAL search_path = {schema}, public;"
+        snapshot = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {path}"
+        writing = (
+            f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {path}"
+            f" SET LOCAL lock_timeout = '{_LOCK_SECONDS}s';"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
+        )
+        milliseconds = max(int(statement_seconds * 1000), 1)  # 0 would be no limit
+        return cls(
+            query=f"{snapshot} SET LOCAL statement_timeout = {milliseconds};"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{_QUERY_IDLE_SECONDS}s'",
+            projecting=f"{snapshot} SET LOCAL enable_seqscan = off;"
+            " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+            writing=writing,
+            exclusive=f"{writing}; SELECT pg_advisory_xact_lock({_lock_of(schema)})",
+        )
+
+
+def _lock_of(schema: str) -> int:
+    """Advisory locks belong to a database; the number stands for the schema in it."""
+    digest = blake2b(f"diptych read {schema}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+class Connection:
+    """A connection of one task at a time."""
+
+    def __init__(self, driver: Driver, *, cores: Cores, shown: str) -> None:
+        self.driver, self.shown = driver, shown
+        self._cores = cores
+        self._core: AsyncConnection | None = None
+
+    @property
+    def lost(self) -> bool:
+        return self.driver.is_closed()
+
+    async def core(self) -> AsyncConnection:
+        """SQLAlchemy's connection over this one."""
+        if self._core is None:
+            self._core = await self._cores.over(self.driver)
+        return self._core
+
+    def meaning(self, error: Exception) -> DiptychError:
+        if sqlstate(error) == "57014":
+            return StorageBusy(f"{self.shown}: a statement took longer than statement_timeout")
+        return translate(error, self.shown)
+
+    def meaning_or_own(self, error: DBAPIError) -> Exception:
+        """What the database cannot do is a `StoreError`; a statement's own fault stays as it is."""
+        cause = getattr(error.orig, "__cause__", None) or error.orig or error
+        state = sqlstate(cause)
+        if isinstance(cause, Exception) and (is_lost(cause) or {state, state[:2]} & {*_CANNOT}):
+            return self.meaning(cause)
+        return error
+
+    async def begin(self, message: str) -> None:
+        """Raises: StoreError."""
+        try:
+            await self.driver.execute(message)
+        except Exception as error:
+            raise self.meaning(error) from error
+
+    async def commit(self) -> None:
+        """Raises: StoreError: nothing was committed, or the connection was lost around it."""
+        committing = asyncio.ensure_future(self.driver.execute("COMMIT"))
+        try:
+            answer = await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await self._settle(committing)
+            raise
+        except Exception as error:
+            raise self.meaning(error) from error
+        if answer != "COMMIT":
+            raise StoreError(f"{self.shown}: rolled back, since a statement before had failed")
+        self._tell_core()
+
+    async def end(self) -> None:
+        """End a snapshot. It has nothing to lose, so an error only costs the connection."""
+        try:
+            await self.driver.execute("COMMIT")
+        except Exception:  # noqa: BLE001 - whatever it was, the answer is there already
+            self.close()
+        except BaseException:
+            self.close()
+            raise
+        else:
+            self._tell_core()
+
+    async def roll_back(self) -> None:
+        """End whatever was begun; a connection that does not answer is closed."""
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await self.driver.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 - closing ends a transaction too
+            self.close()
+        else:
+            self._tell_core()
+
+    def close(self) -> None:
+        """At once, without a word."""
+        self._core = None
+        self.driver.terminate()
+
+    async def say_goodbye(self) -> None:
+        """Close it so that the server does not note a lost connection."""
+        self._core = None
+        try:
+            await self.driver.close(timeout=_END_SECONDS)
+        except Exception:  # noqa: BLE001 - it is gone either way
+            self.driver.terminate()
+
+    async def _settle(self, committing: asyncio.Future[str]) -> None:
+        deadline = asyncio.get_running_loop().time() + _END_SECONDS
+        while not committing.done():
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                self.close()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([committing], timeout=max(left, 0.1))
+        if not committing.cancelled():
+            committing.exception()  # or asyncio reports that nobody looked at it
+
+    def _tell_core(self) -> None:
+        if self._core is not None and self._core.in_transaction():
+            sync: Any = self._core.sync_connection
+            sync.rollback()  # sends nothing

@@ -1,0 +1,65 @@
+"""SQLAlchemy over asyncpg connections that are open already."""
+
+import asyncio
+from importlib.util import find_spec
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from diptych.errors import ConfigurationError
+from diptych.postgres_library.driver import Connection as Driver
+from diptych.postgres_library.driver import driver
+
+
+class Cores:
+    """Makes SQLAlchemy connections over driver connections that are open already.
+
+    One engine for all of them, so that each statement is compiled once. It is told that every
+    statement commits by itself, so it never sends BEGIN or COMMIT: we do. Behind a pooler
+    prepared statements get names that no other process uses.
+
+    Raises: ConfigurationError: a package is not installed.
+    """
+
+    def __init__(self, *, pooler: bool) -> None:
+        driver()
+        if find_spec("greenlet") is None:
+            raise ConfigurationError(
+                "postgresql:// needs greenlet: pip install 'diptych[postgres]'"
+            )
+        self._options: dict[str, Any] = {"async_creator_fn": self._take}
+        if pooler:
+            self._options |= {
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": lambda: f"diptych_{uuid4().hex}",
+            }
+        self._next: Driver | None = None
+        self._turn = asyncio.Lock()
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            creator=self._create,
+            poolclass=sa.NullPool,
+            isolation_level="AUTOCOMMIT",
+        )
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        return self._engine.dialect
+
+    async def over(self, connection: Driver) -> AsyncConnection:
+        """It belongs to its caller: SQLAlchemy's pool forgets it, and does not close it."""
+        async with self._turn:
+            self._next = connection
+            core = await self._engine.connect()
+        sync: Any = core.sync_connection
+        sync.detach()
+        return core
+
+    def _create(self) -> Any:
+        dbapi: Any = self._engine.dialect.dbapi
+        return dbapi.connect(**self._options)
+
+    async def _take(self) -> Any:
+        return self._next

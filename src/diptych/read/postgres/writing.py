@@ -1,0 +1,93 @@
+"""Write transactions of a PostgreSQL read database."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from diptych.errors import InvalidInput
+from diptych.postgres_library.errors import sqlstate
+from diptych.read.database import Checkpoint, Parameters
+from diptych.read.model import Unapplied
+from diptych.read.postgres.connection import Connection
+from diptych.read.postgres.statements import Statements
+from diptych.read.search import indexed
+from diptych.read.table import POSITION, ViewTable
+from diptych.store.contract import Point
+
+_TOO_LONG: Final = "54000"
+
+
+class PostgresTransaction:
+    """Begun and ended by the database; see `Transaction` in `diptych.read.database`."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        self._connection, self._statements = connection, statements
+        self.moved = False
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Parameters | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        core = await self._connection.core()
+        try:
+            result = await core.execute(statement, parameters)
+            return result.fetchall() if result.returns_rows else ()
+        except DBAPIError as error:
+            raise self._connection.meaning_or_own(error) from error
+
+    async def create(self, table: sa.Table | ViewTable) -> None:
+        made = table.table if isinstance(table, ViewTable) else table
+        await self.execute(sa.schema.CreateTable(made))
+        for index in sorted(made.indexes, key=lambda each: str(each.name)):
+            await self.execute(sa.schema.CreateIndex(index))
+
+    async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        await self._run_many(self._statements.of(table).insert, table, rows)
+
+    async def update(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
+        await self._run_many(self._statements.of(table).update, table, rows)
+
+    async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
+        try:
+            await self._connection.driver.executemany(self._statements.of(table).remove, keys)
+        except Exception as error:
+            raise self._connection.meaning(error) from error
+
+    async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
+        expected = (*checkpoint.slot, checkpoint.epoch, checkpoint.point.position)
+        values = (to.position, to.event_id, at, *expected)
+        try:
+            answer = await self._connection.driver.execute(self._statements.advance, *values)
+        except Exception as error:
+            raise self._connection.meaning(error) from error
+        self.moved = answer == "UPDATE 1"
+        return self.moved
+
+    async def _run_many(
+        self, sql: str, table: ViewTable, rows: Sequence[tuple[object, ...]]
+    ) -> None:
+        columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+        if table.searchable:
+            columns[-1] = [None if text is None else indexed(str(text)) for text in columns[-1]]
+        try:
+            await self._connection.driver.execute(sql, *columns)
+        except Exception as error:
+            if sqlstate(error) == _TOO_LONG:
+                position, problem = _too_long(table, rows)
+                raise Unapplied(position) from problem
+            raise self._connection.meaning(error) from error
+
+
+def _too_long(table: ViewTable, rows: Sequence[tuple[object, ...]]) -> tuple[int, InvalidInput]:
+    """PostgreSQL does not say which value an index cannot hold, so it is the longest text."""
+    inside = {column.name for index in table.table.indexes for column in index.columns}
+    names = [name for name in table.fields if name in {*inside, *table.key}]
+    at = table.saved.index
+    _, field, row = max(
+        ((len(str(row[at(name)]).encode()), name, row) for name in names for row in rows),
+        key=itemgetter(0),
+    )
+    problem = InvalidInput(field, "is too long for an index of PostgreSQL, 2,700 bytes")
+    return int(str(row[at(POSITION)])), problem
