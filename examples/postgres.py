@@ -83,7 +83,7 @@ class PrivatePostgres:
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
         self.installation = installation or installations()[0]
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -121,7 +121,7 @@ class PrivatePostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **_rights(),
+                **unprivileged(),
             )
         wait_for(self._accepts, timeout=timeout, what=f"PostgreSQL at port {self.port} to start")
 
@@ -132,13 +132,20 @@ class PrivatePostgres:
         self._process.send_signal(_STOP_SIGNALS[mode])
         self._process.wait(timeout)
 
+    def execute(self, *statements: str, database: str = "postgres") -> str:
+        """Run statements as superuser, each in its own transaction; give what `psql -At` prints."""
+        commands = [word for statement in statements for word in ("-c", statement)]
+        return self.installation.run(
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), *commands
+        ).rstrip("\n")
+
     def _accepts(self) -> bool:
         if not self.running:
             said = self.log.read_text("utf-8", "replace").splitlines()[-5:]
             raise PostgresTrouble(f"PostgreSQL ended while starting: {' | '.join(said)}")
         program = str(self.installation.bin / "pg_isready")
         asked = subprocess.run(  # noqa: S603
-            [program, "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False, **_rights()
+            [program, "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False, **unprivileged()
         )
         return asked.returncode == 0
 
@@ -200,7 +207,8 @@ def _copied(folder: Path) -> Path:
     return target / package.name / folder.relative_to(package)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody uses now."""
     while True:
         port = random.randrange(*_BELOW_EPHEMERAL)  # noqa: S311
         with socket.socket() as attempt:
@@ -227,7 +235,8 @@ class _Rights(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def _rights() -> _Rights:
+def unprivileged() -> _Rights:
+    """Arguments for `subprocess` that run a program without root's rights and our environment."""
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
     rights = _Rights(env=environment, cwd="/")  # a folder that `nobody` can enter
     if account := _nobody():
@@ -237,7 +246,7 @@ def _rights() -> _Rights:
 
 def _run(command: list[str]) -> str:
     ended = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=False, timeout=120, **_rights()
+        command, capture_output=True, text=True, check=False, timeout=120, **unprivileged()
     )
     if ended.returncode:
         raise PostgresTrouble(f"{Path(command[0]).name} failed: {ended.stderr.strip()}")

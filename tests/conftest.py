@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.pgbouncer import NoPgBouncer, pgbouncer, program
 from tests.servers.postgres import PostgresServer, PostgresTrouble, installations
 
 
@@ -67,3 +68,14 @@ def postgres_versions_url(postgres_versions: PostgresServer) -> Iterator[str]:
     url = postgres_versions.create_database()
     yield url
     postgres_versions.drop_database(url)
+
+
+@pytest.fixture
+def pgbouncer_url(postgres_url: str) -> Iterator[str]:
+    """The database of `postgres_url`, reached through a PgBouncer in transaction mode."""
+    try:
+        program()
+    except NoPgBouncer as reason:
+        pytest.skip(str(reason))
+    with pgbouncer(postgres_url) as url:
+        yield url

@@ -86,13 +86,6 @@ class PostgresServer(PrivatePostgres):
         """kill -9 of one backend: the postmaster then ends all others and recovers."""
         os.kill(pid, signal.SIGKILL)
 
-    def execute(self, *statements: str, database: str = "postgres") -> str:
-        """Run statements as superuser, each in its own transaction; give what `psql -At` prints."""
-        commands = [word for statement in statements for word in ("-c", statement)]
-        return self.installation.run(
-            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), *commands
-        ).rstrip("\n")
-
     def create_database(self, *, template: str = "template0") -> str:
         """The URL of a new database."""
         name = f"test_{next(self._numbers)}"
