@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from diptych.clock import Clock, SystemClock
 from diptych.codec import Events
 from diptych.messages import RecordedEvent
+from diptych.read.database import ReadDatabase
 from diptych.read.model import ReadModel
 from diptych.read.page import Page
 from diptych.read.query import Query, QueryHandler, answer
@@ -202,7 +203,7 @@ async def reading(
     models: Sequence[ReadModel] = (accounts,),
     queries: Sequence[QueryHandler] | None = None,
     clock: Clock | None = None,
-    database: SqliteReadDatabase | None = None,
+    database: ReadDatabase | None = None,
 ) -> AsyncIterator[ReadSide]:
     """A read side that is open; the store must be."""
     side = ReadSide(

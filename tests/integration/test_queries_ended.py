@@ -20,10 +20,11 @@ from tests.integration.accounts import (
     append,
     reading,
 )
+from tests.integration.conftest import AnyDatabase
 
 
 async def test_rows_that_outlive_their_query_do_not_read_in_the_snapshot_of_another(
-    store: MemoryEventStore,
+    store: MemoryEventStore, any_database: AnyDatabase
 ) -> None:
     kept: list[Rows] = []
 
@@ -32,7 +33,9 @@ async def test_rows_that_outlive_their_query_do_not_read_in_the_snapshot_of_anot
         return await rows.get(accounts, query.account_id)
 
     account_id = uuid4()
-    async with reading(store, queries=[answer(GetAccount, keep, reads=[accounts])]) as side:
+    async with reading(
+        store, database=any_database(), queries=[answer(GetAccount, keep, reads=[accounts])]
+    ) as side:
         token = await append(store, Opened(account_id, "Ann"))
         await side.query(GetAccount(account_id), at_least=token)
         with pytest.raises(StoreClosed, match="is answered"):
@@ -42,7 +45,7 @@ async def test_rows_that_outlive_their_query_do_not_read_in_the_snapshot_of_anot
 
 
 async def test_reads_that_an_error_left_behind_do_not_disturb_other_queries(
-    store: MemoryEventStore,
+    store: MemoryEventStore, any_database: AnyDatabase
 ) -> None:
     async def fail(query: GetAccount, rows: Rows) -> Account | None:
         pages = (rows.page(accounts) for _ in range(5))
@@ -50,9 +53,9 @@ async def test_reads_that_an_error_left_behind_do_not_disturb_other_queries(
         return None
 
     queries = [answer(GetAccount, fail, reads=[accounts]), QUERIES[2]]
-    async with reading(store, queries=queries) as side:
+    async with reading(store, database=any_database(), queries=queries) as side:
         token = await append(store, Opened(uuid4(), "Ann"))
         for _ in range(10):
-            with pytest.raises(sa.exc.OperationalError):
+            with pytest.raises(sa.exc.DBAPIError):
                 await side.query(GetAccount(uuid4()), at_least=token)
             assert (await side.query(ListAccounts())).total == 1

@@ -21,12 +21,13 @@ from tests.integration.accounts import (
     head_token,
     reading,
 )
+from tests.integration.conftest import AnyDatabase
 
 OWNERS = ["Ann", "bea", "Zoë O'Brien", "Ånn-Marie Müller", "张伟", "Ann", "🦊 fox"]
 
 
 @pytest.fixture
-async def side(store: MemoryEventStore) -> AsyncIterator[ReadSide]:
+async def side(store: MemoryEventStore, any_database: AnyDatabase) -> AsyncIterator[ReadSide]:
     """Sixty accounts; some balances are equal, and some have no last amount."""
     chance = random.Random(7)
     for index in range(60):
@@ -34,7 +35,7 @@ async def side(store: MemoryEventStore) -> AsyncIterator[ReadSide]:
         amounts = [chance.choice([1, 2, 5]) for _ in range(chance.choice([0, 0, 1, 3]))]
         opened = Opened(account_id, OWNERS[index % len(OWNERS)])
         await append(store, opened, *[Deposited(account_id, amount) for amount in amounts])
-    async with reading(store) as opened_side:
+    async with reading(store, database=any_database()) as opened_side:
         await all_accounts(opened_side, await head_token(store))
         yield opened_side
 
@@ -157,11 +158,13 @@ async def test_search_is_filtered_ordered_and_paged_like_everything_else(side: R
     assert only == [row for row in found if row.owner == "Ann"]
 
 
-async def test_search_follows_changes_and_deletions(store: MemoryEventStore) -> None:
+async def test_search_follows_changes_and_deletions(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
     from tests.integration.accounts import Closed
 
     one, other = uuid4(), uuid4()
-    async with reading(store) as side:
+    async with reading(store, database=any_database()) as side:
         await append(store, Opened(one, "Ann"), Deposited(one, 5))
         token = await append(store, Opened(other, "Ann"))
         assert (await side.query(ListAccounts(search="ann"), at_least=token)).total == 2
@@ -238,9 +241,9 @@ async def test_a_tampered_cursor_is_refused(side: ReadSide) -> None:
 
 
 async def test_a_cursor_that_was_given_out_is_accepted_however_long_its_text(
-    store: MemoryEventStore,
+    store: MemoryEventStore, any_database: AnyDatabase
 ) -> None:
-    async with reading(store) as side:
+    async with reading(store, database=any_database()) as side:
         for number in range(3):
             token = await append(store, Opened(uuid4(), f"{'x' * 9_000}{number}"))
         first = await side.query(ListAccounts(order_by="owner", page_size=2), at_least=token)

@@ -85,6 +85,8 @@ class ColumnType(sa.types.TypeDecorator[Any]):
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
         read = self.field.kind.stored(dialect.name).read
+        if self.field.kind.python is int:
+            read = int  # SUM makes a Decimal on PostgreSQL
         return None if read is None else lambda value: None if value is None else read(value)
 
     def literal_processor(self, dialect: sa.Dialect) -> None:
