@@ -6,13 +6,16 @@ PORT   ?= 8000
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit bench clean
+.PHONY: help run run-postgres test check unit bench clean
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp  ## Start the order service on SQLite (PORT, DATA, DIPTYCH_LOG, DIPTYCH_READ)
+run: $(VENV)/run.stamp  ## Start the order service on SQLite (PORT, DATA, WORKERS, DIPTYCH_LOG, DIPTYCH_READ)
 	@PORT=$(PORT) DATA=$(DATA) exec $(BIN)/python -m examples.orders
+
+run-postgres: $(VENV)/postgres.stamp  ## The same on PostgreSQL: web workers and a projector (PORT, WORKERS, POSTGRES)
+	@PORT=$(PORT) exec $(BIN)/python -m examples.orders.postgres
 
 test: check  ## Run everything: style, types, architecture, the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup
@@ -40,6 +43,10 @@ $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
 	@touch $@
 
+$(VENV)/postgres.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples-postgres]'
+	@touch $@ $(VENV)/run.stamp
+
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/run.stamp $(VENV)/postgres.stamp
