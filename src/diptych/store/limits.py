@@ -26,6 +26,8 @@ MAX_TAGS: Final = 32
 MAX_NAME_BYTES: Final = 512
 """Bytes in UTF-8 of a stream name, event type, tag, tenant or principal: indexes hold them."""
 MAX_VERSION: Final = 2**63 - 1
+PAGE_BYTES: Final = 16_000_000
+"""Bytes of events at which a page of the log ends, however many were asked for."""
 
 
 def validate(append: Append) -> int:

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -35,8 +34,7 @@ from diptych.store.contract import (
     Write,
     category_of,
 )
-
-_PAGE_BYTES: Final = 16_000_000
+from diptych.store.limits import PAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class MemoryLog:
         end = min(visible, count + scan)
         found: list[RecordedEvent] = []
         size = 0
-        while count < end and len(found) < limit and size < _PAGE_BYTES:
+        while count < end and len(found) < limit and size < PAGE_BYTES:
             event = self.events[count]
             count += 1
             if wanted.passes(event):

@@ -17,16 +17,11 @@ class Turns:
         return bool(self._waiting)
 
     def begin(self, key: Hashable) -> bool:
-        """Take the turn if nobody has it; otherwise `wait` for it."""
+        """Take the turn if nobody has it; otherwise `wait` for it. `release` it, whatever happens."""
         if key in self._waiting:
             return False
         self._waiting[key] = None
         return True
-
-    async def take(self, key: Hashable) -> None:
-        """Wait for the turn; give it back with `release`, whatever happens."""
-        if not self.begin(key):
-            await self.wait(key)
 
     async def wait(self, key: Hashable) -> None:
         """Queue for a turn that somebody has."""

@@ -5,11 +5,16 @@ import asyncio
 from diptych.write.turns import Turns
 
 
+async def take(turns: Turns, key: str) -> None:
+    if not turns.begin(key):
+        await turns.wait(key)
+
+
 async def test_holders_of_one_key_follow_each_other_in_order() -> None:
     turns, seen = Turns(), []
 
     async def work(name: int) -> None:
-        await turns.take("a")
+        await take(turns, "a")
         try:
             seen.append(name)
             await asyncio.sleep(0)
@@ -24,9 +29,9 @@ async def test_holders_of_one_key_follow_each_other_in_order() -> None:
 
 async def test_other_keys_do_not_wait() -> None:
     turns = Turns()
-    await turns.take("a")
+    await take(turns, "a")
     async with asyncio.timeout(1):
-        await turns.take("b")
+        await take(turns, "b")
     turns.release("a")
     turns.release("b")
     assert not turns.busy
@@ -34,8 +39,8 @@ async def test_other_keys_do_not_wait() -> None:
 
 async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
     turns = Turns()
-    await turns.take("a")
-    gave_up, patient = (asyncio.create_task(turns.take("a")) for _ in range(2))
+    await take(turns, "a")
+    gave_up, patient = (asyncio.create_task(take(turns, "a")) for _ in range(2))
     await asyncio.sleep(0)
     gave_up.cancel()
     await asyncio.sleep(0)
@@ -48,8 +53,8 @@ async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
 
 async def test_a_turn_that_comes_together_with_a_cancellation_is_passed_on() -> None:
     turns = Turns()
-    await turns.take("a")
-    unlucky, patient = (asyncio.create_task(turns.take("a")) for _ in range(2))
+    await take(turns, "a")
+    unlucky, patient = (asyncio.create_task(take(turns, "a")) for _ in range(2))
     await asyncio.sleep(0)
     turns.release("a")
     unlucky.cancel()

@@ -22,7 +22,7 @@ from diptych.store.contract import (
     Point,
     RecordedCommand,
 )
-from diptych.store.limits import MAX_VERSION
+from diptych.store.limits import MAX_VERSION, PAGE_BYTES
 from diptych.store.sqlite.lookup import (
     FEW,
     Scope,
@@ -37,7 +37,6 @@ from diptych.store.sqlite.lookup import (
 from diptych.store.sqlite.rows import Row, events_of, json_text, uuid_of
 from diptych.store.sqlite.statements import SQL
 
-_PAGE_BYTES: Final = 16_000_000
 PAGE_EVENTS: Final = 10_000
 """Events that a page holds at most, and looks through at most where no index helps."""
 
@@ -232,6 +231,6 @@ def _tails(rows: Cursor, starts: dict[_Stream, int], *, limit: int) -> Iterable[
 
 def _collect(rows: Cursor, limit: int, through: int) -> tuple[list[RecordedEvent], int]:
     """The events of a page, and how far it looked: to its last event if there are more."""
-    events = events_of(rows, most=_PAGE_BYTES)
+    events = events_of(rows, most=PAGE_BYTES)
     more = len(events) == limit or rows.fetchone() is not None
     return events, events[-1].position if more and events else through
