@@ -1,0 +1,1 @@
+"""Databases that are killed, restarted and replaced under load; and the checker of histories."""
