@@ -35,6 +35,9 @@ class JoinableMemory(MemoryEventStore):
         assert isinstance(answers, list)
         return answers
 
+    def committed(self) -> None:
+        """`_commit` has woken them."""
+
 
 @pytest.fixture
 async def store() -> AsyncIterator[JoinableMemory]:

@@ -56,6 +56,13 @@ class JoinableStore(WriteStore, Protocol):
         """
         ...
 
+    def committed(self) -> None:
+        """What was appended within a transaction is committed: wake who follows the log.
+
+        It may be called in any thread.
+        """
+        ...
+
 
 class _State(Enum):
     OPEN = "still open"
@@ -142,6 +149,7 @@ class Unit:
         """The transaction is; or a savepoint in it, which means nothing yet."""
         if self._state is _State.APPENDED:
             self._state = _State.COMMITTED
+            self._store.committed()
 
     def rolled_back(self) -> None:
         """Once the append was made, the commit may have failed, or only its answer."""
