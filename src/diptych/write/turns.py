@@ -17,7 +17,7 @@ class Turns:
         return bool(self._waiting)
 
     def begin(self, key: Hashable) -> bool:
-        """Take the turn if nobody has it; otherwise `wait` for it. `release` it, whatever happens."""
+        """Take the turn if nobody has it, else `wait` for it. `release` it, whatever happens."""
         if key in self._waiting:
             return False
         self._waiting[key] = None
