@@ -15,17 +15,23 @@ class Places:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._free = asyncio.Event()
+        self._free.set()
         self.closed = False
 
     async def take(self) -> None:
         """Raises: Overloaded: 1,000 are waiting. StoreClosed."""
-        if self._taken < self._limit and not self.closed:
+        given = False
+        if not self.closed and self._taken < self._limit:
             self._taken += 1
+            self._free.clear()
             return
         if not self.closed:
-            await self._wait()
+            given = await self._wait()
         if self.closed:
+            if given:
+                self.give()
             raise StoreClosed("the read database is closed")
 
     def give(self) -> None:
@@ -33,26 +39,32 @@ class Places:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(True)
                 return
         self._taken -= 1
+        if not self._taken:
+            self._free.set()
 
     def close(self) -> None:
         """Wake everybody: they find it closed."""
         self.closed = True
         for waiter in self._waiting:
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(False)
         self._waiting.clear()
 
-    async def _wait(self) -> None:
+    async def all_given_back(self) -> None:
+        await self._free.wait()
+
+    async def _wait(self) -> bool:
+        """Whether it was given a place; if not, it was closed."""
         if len(self._waiting) >= _MAX_WAITING:
             raise Overloaded(waiting=len(self._waiting), limit=_MAX_WAITING)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and not self.closed:
+            if waiter.done() and not waiter.cancelled() and waiter.result():
                 self.give()
             raise

@@ -13,6 +13,9 @@ pooler may hand the next transaction to another server process.
 - A write transaction is READ COMMITTED: it sees what was committed before each statement, so
   that whoever waited for a row or for the exclusive lock sees what the one before did. A process
   that is stopped in the middle of one loses its locks after `_IDLE_SECONDS`: the server ends it.
+  It does not wait for the disk: after a crash of the server the last rows and their checkpoint
+  are gone together, and are made again from the log. Only where a replica is read does it wait,
+  as what is not on disk is not sent there.
 
 A cancelled statement is ended by the driver: it asks the server to cancel it. COMMIT is never
 cancelled: whoever is cancelled meanwhile still waits for its end. What became of a COMMIT whose
@@ -51,7 +54,7 @@ class Begins:
     exclusive: str
 
     @classmethod
-    def of(cls, schema: str, *, statement_seconds: float) -> "Begins":
+    def of(cls, schema: str, *, statement_seconds: float, replicated: bool) -> "Begins":
         path = f"SET LOCAL search_path = {schema}, public;"
         snapshot = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {path}"
         writing = (
@@ -59,13 +62,14 @@ class Begins:
             f" SET LOCAL lock_timeout = '{_LOCK_SECONDS}s';"
             f" SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
         )
+        together = "" if replicated else "; SET LOCAL synchronous_commit = off"
         milliseconds = max(int(statement_seconds * 1000), 1)  # 0 would be no limit
         return cls(
             query=f"{snapshot} SET LOCAL statement_timeout = {milliseconds};"
             f" SET LOCAL idle_in_transaction_session_timeout = '{_QUERY_IDLE_SECONDS}s'",
             projecting=f"{snapshot} SET LOCAL enable_seqscan = off;"
             " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
-            writing=writing,
+            writing=writing + together,
             exclusive=f"{writing}; SELECT pg_advisory_xact_lock({_lock_of(schema)})",
         )
 

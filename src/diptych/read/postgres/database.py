@@ -67,7 +67,9 @@ class PostgresReadDatabase:
         self._servers = Servers(primary, standby, readers, projecting, statement_timeout)
         self._cores = Cores(pooler=primary.pooler or bool(standby and standby.pooler))
         self._statements = Statements(self._cores.dialect, schema=primary.schema)
-        self._begins = Begins.of(primary.schema, statement_seconds=statement_timeout)
+        self._begins = Begins.of(
+            primary.schema, statement_seconds=statement_timeout, replicated=standby is not None
+        )
         self._open: Opened | None = None
 
     def __repr__(self) -> str:

@@ -77,6 +77,8 @@ class Opened:
         )
 
     async def close(self) -> None:
+        """After the transactions that are under way."""
+        await self.projecting.all_given_back()
         await asyncio.gather(self.queries.close(), self.projecting.close(), self.watch.stop())
 
     def _to(

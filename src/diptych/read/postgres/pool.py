@@ -42,6 +42,11 @@ class Pool:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
+    async def all_given_back(self) -> None:
+        """Wait for whoever has a connection now; let nobody have one any more."""
+        self._places.close()
+        await self._places.all_given_back()
+
     async def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
         self._places.close()
