@@ -51,6 +51,7 @@ class PostgresServer(PrivatePostgres):
         self.name = name
         self._settings: tuple[str, ...] = ()
         self._numbers = count(1)
+        self._source = ""
 
     @classmethod
     def started(cls, installation: Installation | None = None, *settings: str) -> Self:
@@ -111,6 +112,7 @@ class PostgresServer(PrivatePostgres):
 
     def receive(self, source: str) -> None:
         """Fill the empty data folder with a base backup of the server at `source`."""
+        self._source = source
         self.folder.chmod(0o777)  # pg_basebackup makes the data folder itself
         self.installation.run(
             "pg_basebackup", "-d", source, "-D", str(self.data), "-R", "--no-sync",
@@ -137,6 +139,19 @@ class PostgresServer(PrivatePostgres):
             f" WHERE application_name = '{name}' AND state = 'streaming'"
         )
         wait_for(lambda: self.execute(sql) == "1", timeout=30, what=f"{name} to stream")
+
+    def detach(self) -> None:
+        """Make this standby receive nothing more; its primary does not notice by itself."""
+        self._receive_from("")
+        receivers = "SELECT count(*) FROM pg_stat_wal_receiver"
+        wait_for(lambda: self.execute(receivers) == "0", timeout=30, what="replication to end")
+
+    def attach(self) -> None:
+        """Receive again, after `detach()`."""
+        self._receive_from(self._source)
+
+    def _receive_from(self, source: str) -> None:
+        self.execute(f"ALTER SYSTEM SET primary_conninfo = '{source}'", "SELECT pg_reload_conf()")
 
     def promote(self) -> None:
         """Make this standby the primary; returns when it accepts writes."""

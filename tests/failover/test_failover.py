@@ -1,0 +1,112 @@
+"""A standby takes over: with synchronous replication nothing that was acknowledged is lost."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from diptych.errors import CheckpointDiverged
+from diptych.read.postgres.database import PostgresReadDatabase
+from diptych.read.side import ReadSide
+from diptych.store.postgres.store import PostgresEventStore
+from diptych.testing.conformance.steps import log_of, opened
+from diptych.testing.waiting import wait_until
+from tests.failover.history import HistoryViolated, demand, lost
+from tests.failover.load import following, loading
+from tests.integration.accounts import (
+    ListAccounts,
+    all_accounts,
+    expected_accounts,
+    head_token,
+    reading,
+)
+from tests.servers.postgres import PostgresServer, own_server
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A primary and its standby; `url` names both, so the one that can write is found."""
+
+    primary: PostgresServer
+    standby: PostgresServer
+
+    @property
+    def url(self) -> str:
+        hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
+        return f"postgresql://postgres@{hosts}/postgres"
+
+    def fail_over(self) -> None:
+        self.primary.kill()
+        self.standby.promote()
+
+
+async def diverges(side: ReadSide) -> bool:
+    """Whether a query says that its view shows what the log does not have any more."""
+    try:
+        await side.query(ListAccounts())
+    except CheckpointDiverged:
+        return True
+    return False
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with own_server() as primary:
+        standby = primary.standby()
+        try:
+            yield Pair(primary, standby)
+        finally:
+            standby.remove()
+
+
+async def test_a_synchronous_standby_takes_over_and_nothing_acknowledged_is_lost(
+    pair: Pair,
+) -> None:
+    pair.primary.replicate_to("standby")
+    async with (
+        opened(PostgresEventStore(pair.url)) as one,
+        opened(PostgresEventStore(pair.url)) as two,
+        following(two) as follower,
+        reading(two, database=PostgresReadDatabase(pair.url)) as side,
+    ):
+        async with loading(one, two) as load:
+            await load.more(60)
+            await asyncio.to_thread(pair.fail_over)
+            await load.more(60)
+        await load.settle(one)
+        log = await log_of(two)
+        demand(load.history, log)
+        await follower.at(len(log))
+        assert follower.seen == log
+        rows = await all_accounts(side, at_least=await head_token(two))
+        assert rows == await expected_accounts(two)
+
+
+async def test_an_asynchronous_standby_may_lose_what_was_acknowledged_and_that_is_seen(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Loss is not promised away here. It must be found: by the checker, and by who follows."""
+    async with (
+        opened(PostgresEventStore(pair.url)) as store,
+        following(store) as follower,
+        reading(store, path=tmp_path / "read.db") as side,
+    ):
+        async with loading(store) as load:
+            await load.more(20)
+            await asyncio.to_thread(pair.standby.detach)
+            await load.more(20)
+        head = await head_token(store)
+        await follower.at(head.position)
+        await side.query(ListAccounts(), at_least=head)
+        await asyncio.to_thread(pair.fail_over)
+        log = await log_of(store)
+        assert len(log) < head.position
+        assert lost(load.history, log) > 0
+        with pytest.raises(HistoryViolated, match="lost"):
+            demand(load.history, log)
+        await wait_until(partial(diverges, side), timeout=30)
+        async with loading(store) as load:  # a follower meets it where the new history goes beyond
+            await wait_until(lambda: follower.diverged is not None, timeout=30)
