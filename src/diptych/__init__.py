@@ -45,6 +45,7 @@ _WHERE = {
     "Page": "diptych.read.page",
     "Places": "diptych.read.columns",
     "Point": "diptych.store.contract",
+    "PostgresEventStore": "diptych.store.postgres.store",
     "Projection": "diptych.read.projection",
     "ProjectionStopped": "diptych.errors",
     "ProjectionTransaction": "diptych.read.projection",

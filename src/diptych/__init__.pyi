@@ -58,6 +58,7 @@ from diptych.store.contract import EventStore as EventStore
 from diptych.store.contract import LogPage as LogPage
 from diptych.store.contract import Point as Point
 from diptych.store.memory import MemoryEventStore as MemoryEventStore
+from diptych.store.postgres.store import PostgresEventStore as PostgresEventStore
 from diptych.store.sqlite.store import SqliteEventStore as SqliteEventStore
 from diptych.store.subscription import follow as follow
 from diptych.tokens import Token as Token

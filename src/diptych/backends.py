@@ -3,23 +3,32 @@
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from diptych.clock import Clock
+from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError
 from diptych.read.database import ReadDatabase
+from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.store.contract import EventStore
 from diptych.store.memory import MemoryEventStore
+from diptych.store.postgres.store import PostgresEventStore
 from diptych.store.sqlite.store import SqliteEventStore
+
+_POSTGRES = ("postgresql:", "postgres:")
 
 
 def open_log(url: str, clock: Clock) -> EventStore:
-    """The event store of a URL, not yet opened: `sqlite:///data/log.db`, `memory://`.
+    """The event store of a URL, not yet opened: `sqlite:///data/log.db`, `memory://`,
+    `postgresql://user:password@host:5432/database`.
 
     `sqlite:///path` is relative to the working directory, `sqlite:////path` is absolute.
-    `?synchronous=NORMAL` trades the last commits before a power cut for speed.
+    `?synchronous=NORMAL` trades the last commits before a power cut for speed. See
+    `PostgresEventStore` for what its URL may say.
 
     Raises: ConfigurationError: no such backend, or a path or parameter that it cannot use.
     """
+    if url.startswith(_POSTGRES):
+        # The clock of the server is the same for all processes; a test's clock comes before it.
+        return PostgresEventStore(url, clock=None if isinstance(clock, SystemClock) else clock)
     scheme, path, parameters = _parts("log", url)
     match scheme, parameters:
         case "memory", {**nothing} if not nothing and path is None:
@@ -30,31 +39,42 @@ def open_log(url: str, clock: Clock) -> EventStore:
             return SqliteEventStore(path, clock=clock)
         case _:
             raise ConfigurationError(
-                f"log={_shown(url)}: write sqlite:///file, sqlite:////absolute/file or memory://;"
-                " ?synchronous= is FULL or NORMAL"
+                f"log={_shown(url)}: write sqlite:///file, sqlite:////absolute/file,"
+                " postgresql://… or memory://; ?synchronous= is FULL or NORMAL"
             )
 
 
 def open_read_database(url: str) -> ReadDatabase:
-    """The read database of a URL, not yet opened: `sqlite:///data/read.db`.
+    """The read database of a URL, not yet opened: `sqlite:///data/read.db`, `postgresql://…`.
 
-    `sqlite://` is a temporary file that is deleted when the application closes.
+    `sqlite://` is a temporary file that is deleted when the application closes. See
+    `PostgresReadDatabase` for what its URL may say.
 
     Raises: ConfigurationError: no such backend, or a parameter that it does not have.
     """
+    if url.startswith(_POSTGRES):
+        return PostgresReadDatabase(url)
     scheme, path, parameters = _parts("read", url)
     if scheme != "sqlite" or parameters:
         raise ConfigurationError(
-            f"read={_shown(url)}: write sqlite:///file, sqlite:////absolute/file or sqlite://"
+            f"read={_shown(url)}: write sqlite:///file, sqlite:////absolute/file, sqlite:// or"
+            " postgresql://…"
         )
     return SqliteReadDatabase(path)
 
 
 def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
-    """Log and read database are two files: they differ in durability and in who may lock them.
+    """Log and read database are two files, which differ in durability and in who may lock them;
+    or two schemas, of one database or of two.
 
     Raises: ConfigurationError: they are one, by name, link or inode.
     """
+    if isinstance(store, PostgresEventStore) and isinstance(database, PostgresReadDatabase):
+        log, read = store.url, database.url
+        if (log.dsns, log.schema) == (read.dsns, read.schema):
+            raise ConfigurationError(
+                f"log= and read= are the same schema, {log.schema}: give one of them ?schema="
+            )
     if not isinstance(store, SqliteEventStore) or not isinstance(database, SqliteReadDatabase):
         return
     if database.path is not None and _is_one_file(store.path, database.path):

@@ -83,3 +83,11 @@ def _refuse_unfit(found: tuple[bool, int, str], url: PostgresUrl, wanted: Wanted
         raise ConfigurationError(
             f"{url.shown}: the database is in {encoding}: CREATE DATABASE … ENCODING 'UTF8'"
         )
+
+
+async def farewell(connection: Connection) -> None:
+    """Close it in good order, so that the server does not report a lost client; not for long."""
+    try:
+        await connection.close(timeout=1.0)
+    except Exception:  # noqa: BLE001 - it is gone, which is what was wanted
+        connection.terminate()

@@ -61,7 +61,8 @@ def translate(error: BaseException, shown: str) -> DiptychError:
         return ConfigurationError(f"{shown}: {error}")
     if is_lost(error):
         return StorageUnavailable(f"{shown}: {_LOST}")
-    return StoreError(f"{shown}: {type(error).__name__} {state}".rstrip())
+    words = f": {getattr(error, 'message', '')}" if state[:2] in _HARMLESS else ""
+    return StoreError(f"{shown}: {type(error).__name__} {state}{words}".rstrip())
 
 
 def _from_server(error: BaseException) -> bool:
@@ -69,9 +70,13 @@ def _from_server(error: BaseException) -> bool:
 
 
 def _from_client(error: BaseException) -> bool:
-    """The driver's own: a socket that closed, or one that is used after that."""
+    """The driver's own: a socket that closed, or one that is used after that.
+
+    A value that the driver cannot send is a ValueError too, and was not sent.
+    """
     names = {each.__name__ for each in type(error).__mro__}
-    return bool(names & {"InterfaceError", "PostgresConnectionError", "InternalClientError"})
+    lost = {"InterfaceError", "PostgresConnectionError", "InternalClientError"}
+    return bool(names & lost) and not isinstance(error, ValueError)
 
 
 def _reason(error: BaseException) -> str:
@@ -87,6 +92,8 @@ def _in_its_words(error: BaseException, known: str) -> str:
     return f" ({getattr(error, 'message', '')})" if known in _QUOTED else ""
 
 
+_HARMLESS: Final = frozenset({"25", "42", "54"})
+"""Classes whose sentences name states, tables and limits, and never a value."""
 _QUOTED: Final = frozenset({"3D000", "42501", "42P01", "42883", "53300"})
 _PASSING: Final = frozenset({
     *("25006", "40001", "40P01"),  # a standby, a serialization failure, a deadlock

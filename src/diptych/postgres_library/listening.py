@@ -38,13 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Calls `heard` in the event loop when another session notifies `channel`.
+    """Hears when another session notifies `channel`, and notifies others."""
 
-    `channel` is a name that needs no quotes. `notify` never raises and never waits.
-    """
-
-    def __init__(self, url: PostgresUrl, channel: str, heard: Callable[[], None]) -> None:
-        self._url, self._channel, self._heard = url, channel, heard
+    def __init__(self, url: PostgresUrl, channel: str) -> None:
+        self._url, self._channel = url, channel
+        self._heard: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._proof: asyncio.Future[None] | None = None
@@ -52,10 +50,10 @@ class Listener:
         self._warned = False
         self.live = False
 
-    def start(self) -> None:
-        """Begin to listen, in a task. Behind a pooler there is nothing to hear."""
-        if not self._url.pooler:
-            self._task = asyncio.create_task(self._run())
+    def start(self, heard: Callable[[], None]) -> None:
+        """Begin to listen, in a task that calls `heard`. Behind a pooler it only notifies."""
+        self._heard = heard
+        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -65,7 +63,10 @@ class Listener:
                 await task
 
     def notify(self) -> None:
-        """Have all other sessions that listen to the channel called; soon, and once for several."""
+        """Tell all others that listen to the channel; soon, and once for several calls.
+
+        Never waits and never raises: if it cannot be told, the others find out by looking.
+        """
         self._due.set()
 
     async def _run(self) -> None:
@@ -82,10 +83,11 @@ class Listener:
     async def _listen(self) -> None:
         connection = await connect(self._url, Wanted("diptych listen"))
         try:
-            await connection.add_listener(self._channel, self._called)
             connection.add_termination_listener(lambda _: self._due.set())
-            await self._prove(connection)
-            self.live = True
+            if not self._url.pooler:
+                await connection.add_listener(self._channel, self._called)
+                await self._prove(connection)
+                self.live = True
             self._warned = False
             self._heard()
             await self._send(connection)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from diptych.errors import StoreClosed
-from diptych.postgres_library.connection import Wanted, connect
+from diptych.postgres_library.connection import Wanted, connect, farewell
 from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import is_passing, translate
 from diptych.postgres_library.url import PostgresUrl
@@ -89,7 +89,7 @@ class Pool:
         idle, self._idle = self._idle, []
         for connection in self._busy:
             connection.terminate()
-        await asyncio.gather(*(_close(connection) for connection in idle))
+        await asyncio.gather(*(farewell(connection) for connection in idle))
 
     async def _take(self) -> Connection:
         if self._closed:
@@ -99,11 +99,3 @@ class Pool:
             if not connection.is_closed():
                 return connection
         return await connect(self._url, self._wanted)
-
-
-async def _close(connection: Connection) -> None:
-    """Say goodbye, so that the server has no reason to log a lost client; not for long."""
-    try:
-        await connection.close(timeout=1.0)
-    except Exception:  # noqa: BLE001 - it is gone, which is what was wanted
-        connection.terminate()

@@ -23,7 +23,9 @@ from diptych.errors import (
     OutcomeUnknown,
     StorageBusy,
     StorageCorrupt,
+    StorageDenied,
     StorageReadOnly,
+    StorageUnavailable,
     StoreClosed,
     StoreError,
 )
@@ -34,7 +36,14 @@ from diptych.store.limits import validate
 Commit = Callable[[Sequence[Append]], Answers[Appended]]
 """The seam of a backend: one transaction, one answer for each member, at once or later."""
 
-_NOT_A_MEMBERS_FAULT = (StorageBusy, StorageCorrupt, StorageReadOnly, StoreClosed)
+_NOT_A_MEMBERS_FAULT = (
+    StorageBusy,
+    StorageCorrupt,
+    StorageDenied,
+    StorageReadOnly,
+    StorageUnavailable,
+    StoreClosed,
+)
 _log = logging.getLogger(__name__)
 
 

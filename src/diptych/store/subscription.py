@@ -56,13 +56,17 @@ class LogSignal:
     """Wakes those who wait for the log to move.
 
     `poll` returns the position of the head as other processes left it; it is called every
-    `interval` seconds while somebody waits, and not at all otherwise.
+    `interval()` seconds while somebody waits, and not at all otherwise.
     """
 
     def __init__(
-        self, *, poll: Callable[[], Awaitable[int]] | None = None, interval: float = 0.005
+        self,
+        *,
+        poll: Callable[[], Awaitable[int]] | None = None,
+        interval: Callable[[], float] = lambda: 0.005,
     ) -> None:
         self._poll, self._interval = poll, interval
+        self._due = asyncio.Event()
         self._head = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -75,6 +79,14 @@ class LogSignal:
         for waiter, after in list(self._waiting.items()):
             if after < head and not waiter.done():
                 waiter.set_result(None)
+
+    def look(self) -> None:
+        """Poll now, if somebody waits: another process may have moved the log.
+
+        It may also have been replaced by an older one, so what was announced counts no more.
+        """
+        self._head = 0
+        self._due.set()
 
     async def moved(self, after: int) -> None:
         """Return once the head is beyond `after`."""
@@ -100,12 +112,15 @@ class LogSignal:
     async def _watch(self, poll: Callable[[], Awaitable[int]]) -> None:
         try:
             while self._waiting:
+                self._due.clear()
                 try:
                     self.announce(await poll())
                 except Exception:  # noqa: BLE001 - whatever it is, nobody may sleep for ever
                     # The reader that is woken meets the same error and can say whose it is.
                     self._wake_all()
-                await asyncio.sleep(self._interval)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval()):
+                        await self._due.wait()
         finally:
             self._poller = None
 

@@ -34,7 +34,7 @@ async def test_what_another_process_appended_is_found_by_the_poll() -> None:
     async def poll() -> int:
         return next(heads)
 
-    signal = LogSignal(poll=poll, interval=0.0001)
+    signal = LogSignal(poll=poll, interval=lambda: 0.0001)
     async with asyncio.timeout(1):
         await signal.moved(3)
 
@@ -47,7 +47,7 @@ async def test_the_poll_runs_only_while_somebody_waits() -> None:
         polls += 1
         return polls
 
-    signal = LogSignal(poll=poll, interval=0.0001)
+    signal = LogSignal(poll=poll, interval=lambda: 0.0001)
     async with asyncio.timeout(1):
         await signal.moved(2)
         seen = polls
@@ -62,7 +62,7 @@ async def test_a_poll_that_fails_wakes_the_reader_who_will_meet_the_error(
     async def poll() -> int:
         raise error
 
-    signal = LogSignal(poll=poll, interval=0.0001)
+    signal = LogSignal(poll=poll, interval=lambda: 0.0001)
     async with asyncio.timeout(1):
         await signal.moved(0)
 
@@ -74,3 +74,39 @@ async def test_close_wakes_everybody() -> None:
     async with asyncio.timeout(1):
         await signal.close()
         await waiting
+
+
+async def test_who_is_told_to_look_does_so_at_once() -> None:
+    head = 0
+
+    async def poll() -> int:
+        return head
+
+    signal = LogSignal(poll=poll, interval=lambda: 60)
+    waiting = asyncio.create_task(signal.moved(0))
+    await _turns(10)
+    head = 1
+    signal.look()
+    async with asyncio.timeout(1):
+        await waiting
+    await signal.close()
+
+
+async def test_what_was_announced_counts_no_more_when_the_log_may_be_another() -> None:
+    signal = LogSignal(poll=_nothing, interval=lambda: 60)
+    signal.announce(9)
+    signal.look()
+    waiting = asyncio.create_task(signal.moved(3))
+    await _turns(10)
+    assert not waiting.done()
+    waiting.cancel()
+    await signal.close()
+
+
+async def _nothing() -> int:
+    return 0
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

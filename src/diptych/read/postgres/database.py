@@ -67,13 +67,15 @@ class PostgresReadDatabase:
         self._servers = Servers(primary, standby, readers, projecting, statement_timeout)
         self._cores = Cores(pooler=primary.pooler or bool(standby and standby.pooler))
         self._statements = Statements(self._cores.dialect, schema=primary.schema)
-        self._begins = Begins.of(
-            primary.schema, statement_seconds=statement_timeout, replicated=standby is not None
-        )
+        self._begins = Begins.of(primary.schema, statement_seconds=statement_timeout)
         self._open: Opened | None = None
 
     def __repr__(self) -> str:
         return f"PostgresReadDatabase({self._servers.primary.shown!r})"
+
+    @property
+    def url(self) -> PostgresUrl:
+        return self._servers.primary
 
     @property
     def dialect(self) -> sa.Dialect:

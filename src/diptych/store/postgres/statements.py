@@ -1,0 +1,37 @@
+"""The SQL of the PostgreSQL log, by name, for the schema that the log is in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from diptych.store.sql import statements
+
+_WRITTEN: Final = re.compile(r"\bdiptych\b(?=[.'])|(?<=SCHEMA )diptych\b")
+"""Where the files name the schema. The names that a URL may give need no quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """`schema` creates tables, `functions` what they are named after, `queries` are the rest."""
+
+    schema: Mapping[str, str]
+    functions: Mapping[str, str]
+    queries: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.queries[name]
+
+
+@cache
+def statements_for(schema: str) -> Statements:
+    """All of them, for the log in `schema`."""
+    return Statements(
+        *(_named(file, schema) for file in ("schema.sql", "functions.sql", "queries.sql"))
+    )
+
+
+def _named(file: str, schema: str) -> Mapping[str, str]:
+    found = statements("diptych.store.postgres", file)
+    return {name: _WRITTEN.sub(schema, statement) for name, statement in found.items()}
