@@ -232,6 +232,7 @@ IMPORTS = {  # contract: the module that breaks it, and the line that does
     "backends": ("read/projector", "import diptych.store.memory"),
     "contract": ("store/memory", "import diptych.store.sqlite.store"),
     "sqlite": ("read/search", "import diptych.sqlite_library"),
+    "postgres": ("read/search", "import diptych.postgres_library.url"),
     "standard": ("tokens", "import msgspec"),
     "edges": ("store/limits", "import fastapi"),
     "cycles": ("read/cursor", "import diptych.read.page"),

@@ -16,6 +16,8 @@ SELECT pg_is_in_recovery(), current_setting('server_version_num')::int / 10000,
     current_setting('server_encoding')
 """
 
+_IN_UTF8: Final = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -80,9 +82,7 @@ def _refuse_unfit(found: tuple[bool, int, str], url: PostgresUrl, wanted: Wanted
     if version < OLDEST:
         raise ConfigurationError(f"{url.shown}: PostgreSQL {version} is too old: {OLDEST} or newer")
     if encoding != "UTF8":
-        raise ConfigurationError(
-            f"{url.shown}: the database is in {encoding}: CREATE DATABASE … ENCODING 'UTF8'"
-        )
+        raise ConfigurationError(f"{url.shown}: the database is in {encoding}: {_IN_UTF8}")
 
 
 async def farewell(connection: Connection) -> None:

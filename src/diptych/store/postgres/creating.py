@@ -19,6 +19,9 @@ _TAKEN: Final = frozenset(
 )  # a schema, table, function, trigger
 _DENIED: Final = "42501"
 
+_GRANT: Final = "as its owner, GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA and USAGE ON SCHEMA"
+_OWN: Final = "as owner of the database, CREATE SCHEMA … AUTHORIZATION the user of the URL"
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -106,14 +109,11 @@ async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) 
     events, commands, user = await connection.fetchrow(sql["may_append"])
     if not (events and commands):
         raise StorageDenied(
-            f"{url.shown}: {user} may not append: GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA"
-            f" {url.schema} TO {user}"
+            f"{url.shown}: {user} may not append to the log in schema {url.schema}: {_GRANT}"
         )
     return uuid_of(log_id)
 
 
 def _rights(url: PostgresUrl, error: BaseException) -> str:
-    return (
-        f"{getattr(error, 'message', 'a right is missing')}; as an owner of the database, run"
-        f" CREATE SCHEMA {url.schema} AUTHORIZATION the user of the URL"
-    )
+    words = getattr(error, "message", "a right is missing")
+    return f"cannot make or use schema {url.schema} ({words}): {_OWN}"
