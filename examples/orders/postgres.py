@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +23,15 @@ from examples.postgres import PostgresTrouble, PrivatePostgres
 DATABASE: Final = "orders"
 FACTORY: Final = "examples.orders.app:application"
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-EXISTS: Final = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
-CREATE: Final = f"CREATE DATABASE {DATABASE}"
-HINTS: Final = f"""
+EXISTS: Final = "SELECT 1 FROM pg_database WHERE datname = 'orders'"
+CREATE: Final = "CREATE DATABASE orders"
+HINTS: Final = """
 Web workers and a projector start now, and say when they are ready. In another terminal, try:
 
-  export DIPTYCH_LOG={{url}} DIPTYCH_READ={{url}}
-  diptych status {FACTORY}
-  diptych run {FACTORY}           # one more projector; it takes over when one is killed
-  psql {{url}} -c 'SELECT position, stream, type, data FROM diptych.events ORDER BY position'
+  export DIPTYCH_LOG={url} DIPTYCH_READ={url}
+  diptych status {factory}
+  diptych run {factory}           # one more projector; it takes over when one is killed
+  psql {url} -c 'SELECT position, stream, type, data FROM diptych.events ORDER BY position'
 """
 
 
@@ -49,7 +49,7 @@ PROJECTOR: Final = Part("projector", ("-m", "diptych.cli", "run", FACTORY))
 
 
 @contextmanager
-def database(environment: Mapping[str, str]) -> Iterator[str]:
+def database(environment: Mapping[str, str]) -> Generator[str]:
     """The URL of the database; a private server lives as long as the block.
 
     Raises: PostgresTrouble: there are no binaries, or the server does not start.
@@ -130,7 +130,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, leave)
     try:
         with database(os.environ) as url:
-            say(HINTS.format(url="$POSTGRES" if os.environ.get("POSTGRES") else url))
+            shown = "$POSTGRES" if os.environ.get("POSTGRES") else url
+            say(HINTS.format(url=shown, factory=FACTORY))
             environment = {"WORKERS": "2", **os.environ, "DIPTYCH_LOG": url, "DIPTYCH_READ": url}
             code = asyncio.run(Parts(environment).run())
     except PostgresTrouble as trouble:

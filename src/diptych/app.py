@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from diptych.backends import open_log, open_read_database, refuse_one_file
+from diptych.backends import open_log, open_read_database, place_of, refuse_one_file
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.join import AsyncSqlSession, Joined, SqlSession, join
@@ -223,7 +223,7 @@ class Application:
         Raises: StoreClosed: the application is not open.
         """
         return (
-            f"log: {self.log.id}",
+            f"log: {place_of(self._store)} (id {self.log.id})",
             f"durability: {self.log.durability}",
             f"read database: {self._database.report}",
             f"projections: {self._projections()}",

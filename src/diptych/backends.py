@@ -63,6 +63,19 @@ def open_read_database(url: str) -> ReadDatabase:
     return SqliteReadDatabase(path)
 
 
+def place_of(store: EventStore) -> str:
+    """Where a log is and how it is reached, in one line without a password."""
+    match store:
+        case PostgresEventStore():
+            return store.place
+        case SqliteEventStore():
+            return str(store.path)
+        case MemoryEventStore():
+            return "memory: it is gone with this process"
+        case _:
+            return type(store).__name__
+
+
 def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
     """Log and read database are two files, which differ in durability and in who may lock them;
     or two schemas, of one database or of two.

@@ -1,9 +1,9 @@
-"""The order service on SQLite files, over HTTP in this process."""
+"""The order service on each combination of databases, over HTTP in this process."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,6 +14,7 @@ from diptych import Application
 from examples.orders.api import create_api
 from examples.orders.app import shop
 from examples.orders.stock import Stock
+from tests.servers.postgres import PostgresServer
 
 ADA = UUID("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 TEA: dict[str, Any] = {"product_id": "tea", "quantity": 2, "unit_price": "3.50"}
@@ -65,11 +66,44 @@ def unknown_id() -> str:
     return str(uuid4())
 
 
+class Databases(NamedTuple):
+    """The URLs of an empty log and an empty read database."""
+
+    log: str
+    read: str
+
+
+ALL = ("memory", "sqlite", "postgres", "postgres-log-sqlite-read")
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: PostgresServer) -> str:
+    """A PostgreSQL database that tests share; each has schemas of its own in it."""
+    return postgres.create_database()
+
+
+@pytest.fixture(params=ALL)
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    """The same test on each combination; a module that needs fewer has a fixture of this name."""
+    return make(request.param, request, tmp_path)
+
+
+def make(combination: str, request: pytest.FixtureRequest, folder: Path) -> Databases:
+    log, read = f"sqlite:///{folder / 'log.db'}", f"sqlite:///{folder / 'read.db'}"
+    match combination:
+        case "memory":
+            return Databases("memory://", "sqlite://")
+        case "sqlite":
+            return Databases(log, read)
+    url, mark = request.getfixturevalue("shared_database"), uuid4().hex[:12]
+    own = f"{url}?schema=log_{mark}"
+    return Databases(own, f"{url}?schema=read_{mark}" if combination == "postgres" else read)
+
+
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
+async def service(databases: Databases) -> AsyncIterator[Service]:
     stock = Stock({"sold-out": 0})
-    log, read = f"sqlite:///{tmp_path / 'log.db'}", f"sqlite:///{tmp_path / 'read.db'}"
-    app = shop(log, read, stock=stock)
+    app = shop(databases.log, databases.read, stock=stock)
     api = create_api(app)
     transport = httpx.ASGITransport(api)
     async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -22,8 +22,8 @@ class Process:
     start, when it is given a free one.
     """
 
-    def __init__(self, data: Path, **environment: str) -> None:
-        self.port = 0
+    def __init__(self, data: Path, module: str = "examples.orders", /, **environment: str) -> None:
+        self.port, self._module = 0, module
         self._environment = {"DATA": str(data), **environment}
         self._printed = data.parent / f"{data.name}.printed.txt"
         self._running: subprocess.Popen[bytes] | None = None
@@ -32,13 +32,18 @@ class Process:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._running is not None
+        return self._running.pid
+
     def start(self) -> None:
         """Return when it is ready."""
         with self._printed.open("wb") as output:
             self._running = subprocess.Popen(
-                [sys.executable, "-m", "examples.orders"],
+                [sys.executable, "-m", self._module],
                 cwd=ROOT,
-                env=_environment({**self._environment, "PORT": str(self.port)}),
+                env=environment_of({**self._environment, "PORT": str(self.port)}),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
@@ -67,9 +72,11 @@ class Process:
 
     def workers(self) -> list[int]:
         """The process ids of its web workers."""
-        assert self._running is not None
-        children = children_of(self._running.pid)
-        return [pid for pid in children if any("spawn_main" in word for word in words_of(pid))]
+        return [
+            pid
+            for pid in children_of(self.pid)
+            if any("spawn_main" in word for word in words_of(pid))
+        ]
 
     def tidy(self) -> None:
         if self._running is not None and self._running.poll() is None:
@@ -114,8 +121,10 @@ def one_line(ended: subprocess.CompletedProcess[str], names: str) -> None:
 
 
 @contextmanager
-def process(data: Path, **environment: str) -> Iterator[Process]:
-    service = Process(data, **environment)
+def process(
+    data: Path, module: str = "examples.orders", /, **environment: str
+) -> Iterator[Process]:
+    service = Process(data, module, **environment)
     try:
         yield service
     finally:
@@ -127,7 +136,7 @@ def run_module(name: str, *arguments: str, **environment: str) -> subprocess.Com
     return subprocess.run(
         [sys.executable, "-m", name, *arguments],
         cwd=ROOT,
-        env=_environment(environment),
+        env=environment_of(environment),
         capture_output=True,
         text=True,
         timeout=100,
@@ -140,13 +149,13 @@ def start_module(name: str, *arguments: str, **environment: str) -> subprocess.P
     return subprocess.Popen(
         [sys.executable, "-m", name, *arguments],
         cwd=ROOT,
-        env=_environment(environment),
+        env=environment_of(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
+def environment_of(more: Mapping[str, str]) -> dict[str, str]:
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}

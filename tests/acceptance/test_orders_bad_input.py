@@ -2,16 +2,31 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.acceptance.conftest import ADA, TEA, Service, new_order, problem_of, unknown_id
+from tests.acceptance.conftest import (
+    ADA,
+    TEA,
+    Databases,
+    Service,
+    make,
+    new_order,
+    problem_of,
+    unknown_id,
+)
 from tests.unit.web.asgi import call, scope_of
 
 JSON = {"Content-Type": "application/json"}
 ORDER = "0196f2c1-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    return make(request.param, request, tmp_path)
 
 
 def text_of(**changes: Any) -> bytes:

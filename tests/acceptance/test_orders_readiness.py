@@ -16,7 +16,7 @@ from diptych.testing import wait_until
 from examples.orders.api import create_api
 from examples.orders.app import shop
 from examples.orders.order import OrderCreated, OrderItem, order_events
-from tests.acceptance.conftest import ADA, TEA, problem_of
+from tests.acceptance.conftest import ADA, TEA, Databases, make, problem_of
 
 ORDERS = 20_000
 
@@ -36,15 +36,20 @@ def _write(order_id: UUID, item: OrderItem) -> Write:
     return Write(f"order-{order_id}", (order_events.encode(event, event_id=uuid7()),), 0)
 
 
+@pytest.fixture(params=["sqlite", "postgres", "postgres-log-sqlite-read"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    return make(request.param, request, tmp_path)
+
+
 @pytest.fixture
-async def last_order(tmp_path: Path) -> str:
+async def last_order(databases: Databases) -> str:
     """A log of many orders, and no read database yet."""
-    async with shop(f"sqlite:///{tmp_path / 'log.db'}", "sqlite://") as app:
+    async with shop(databases.log, "sqlite://") as app:
         return await fill(app)
 
 
-async def test_it_is_not_ready_before_its_views_are(tmp_path: Path, last_order: str) -> None:
-    app = shop(f"sqlite:///{tmp_path / 'log.db'}", f"sqlite:///{tmp_path / 'read.db'}")
+async def test_it_is_not_ready_before_its_views_are(databases: Databases, last_order: str) -> None:
+    app = shop(databases.log, databases.read)
     transport = httpx.ASGITransport(create_api(app))
     async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/readyz")
@@ -62,8 +67,8 @@ async def test_it_is_not_ready_before_its_views_are(tmp_path: Path, last_order: 
         assert (await client.get(f"/orders/{last_order}")).status_code == 200
 
 
-async def test_a_read_says_how_far_the_view_is(tmp_path: Path, last_order: str) -> None:
-    app = shop(f"sqlite:///{tmp_path / 'log.db'}", f"sqlite:///{tmp_path / 'read.db'}")
+async def test_a_read_says_how_far_the_view_is(databases: Databases, last_order: str) -> None:
+    app = shop(databases.log, databases.read)
     api = create_api(app, wait=timedelta(0))
     transport = httpx.ASGITransport(api)
     async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

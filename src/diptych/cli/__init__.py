@@ -1,0 +1,1 @@
+"""The `diptych` command, an extra: `pip install 'diptych[cli]'`."""

@@ -1,0 +1,188 @@
+"""The `diptych` command as a process: it builds views, shows how they are, and errs in one line."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from diptych import EventData
+from diptych.clock import uuid7
+from diptych.store.contract import Append, Write
+from examples.orders.app import shop
+from tests.acceptance.conftest import Databases, make, new_order
+from tests.acceptance.process import process, run_module, start_module, until
+from tests.acceptance.test_orders_readiness import ORDERS, fill
+
+FACTORY = "examples.orders.app:application"
+
+
+@pytest.fixture(params=["sqlite", "postgres", "postgres-log-sqlite-read"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    return make(request.param, request, tmp_path)
+
+
+def diptych(databases: Databases, *words: str) -> subprocess.CompletedProcess[str]:
+    return run_module("diptych.cli", *words, **urls(databases))
+
+
+def urls(databases: Databases) -> dict[str, str]:
+    return {"DIPTYCH_LOG": databases.log, "DIPTYCH_READ": databases.read}
+
+
+@contextmanager
+def projector(databases: Databases) -> Iterator["subprocess.Popen[str]"]:
+    running = start_module("diptych.cli", "run", FACTORY, **urls(databases))
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.fixture
+async def filled(databases: Databases) -> Databases:
+    """A log of many orders, and no read database yet."""
+    async with shop(databases.log, "sqlite://") as app:
+        await fill(app)
+    return databases
+
+
+async def break_log(databases: Databases) -> None:
+    """The log gets an event that no code knows."""
+    async with shop(databases.log, "sqlite://", project=False) as app:
+        event = EventData("OrderBurnt", b"{}", uuid7())
+        await app.log.store.append(Append((Write(f"order-{uuid4()}", (event,), 0),)))
+
+
+def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_path: Path) -> None:
+    before = diptych(filled, "status", FACTORY)
+    assert before.returncode == 1
+    assert re.search(r"order_summaries +building +0 +20,000", before.stdout), before.stdout
+    built = diptych(filled, "run", "--until-caught-up", FACTORY)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "all views have caught up" in built.stdout
+    after = diptych(filled, "status", "--json", FACTORY)
+    assert after.returncode == 0
+    found = json.loads(after.stdout)
+    assert (found["ready"], found["head"]) == (True, ORDERS)
+    assert [view["position"] for view in found["views"]] == [ORDERS, ORDERS]
+    with process(tmp_path / "web", DIPTYCH_PROJECT="off", **urls(filled)) as web:
+        web.start()
+        assert httpx.get(f"{web.url}/orders/search").json()["total"] == ORDERS
+
+
+def test_the_web_answers_what_another_process_projects(
+    databases: Databases, tmp_path: Path
+) -> None:
+    settings = {"WORKERS": "2", "DIPTYCH_PROJECT": "off", **urls(databases)}
+    with projector(databases) as running, process(tmp_path / "web", **settings) as web:
+        web.start()
+        for _ in range(10):
+            created = httpx.post(f"{web.url}/orders", json=new_order())
+            token = {"Diptych-Token": created.headers["diptych-token"]}
+            seen = httpx.get(f"{web.url}{created.headers['location']}", headers=token)
+            assert (seen.status_code, seen.headers.get("diptych-stale")) == (200, None)
+        status = diptych(databases, "status", FACTORY)
+        assert f"/{running.pid}" in status.stdout
+
+
+def test_it_stops_cleanly_and_said_what_is_in_force(databases: Databases) -> None:
+    with projector(databases) as running:
+        until(lambda: diptych(databases, "status", FACTORY).returncode == 0)
+        running.send_signal(signal.SIGTERM)
+        printed, _ = running.communicate(timeout=20)
+    assert running.returncode == 0, printed
+    lines = printed.splitlines()
+    for fact in ("log: ", "durability: ", "read database: ", "projections: order_summaries, "):
+        assert any(line.startswith(fact) for line in lines), printed
+    assert any(line.startswith("order_summaries: live") for line in lines), printed
+    assert lines[-1] == "stopped"
+
+
+def test_when_one_is_killed_another_takes_over(databases: Databases, tmp_path: Path) -> None:
+    settings = {"DIPTYCH_PROJECT": "off", **urls(databases)}
+    with projector(databases) as one, projector(databases) as two:
+        until(lambda: len(holders(databases)) == 2)
+        os.kill(one.pid, signal.SIGKILL)
+        one.wait()
+        with process(tmp_path / "web", **settings) as web:
+            web.start()
+            created = httpx.post(f"{web.url}/orders", json=new_order())
+            token = {"Diptych-Token": created.headers["diptych-token"]}
+
+            def is_there() -> bool:
+                answer = httpx.get(f"{web.url}{created.headers['location']}", headers=token)
+                return answer.status_code == 200 and "diptych-stale" not in answer.headers
+
+            until(is_there)
+        until(lambda: {name.rpartition("/")[2] for name in holders(databases)} == {str(two.pid)})
+
+
+def holders(databases: Databases) -> set[str]:
+    found = json.loads(diptych(databases, "status", "--json", FACTORY).stdout)
+    return {slot["holder"] for view in found["views"] for slot in view["slots"]} - {""}
+
+
+async def test_a_view_that_cannot_go_on_is_told_with_its_event(databases: Databases) -> None:
+    await break_log(databases)
+    ended = diptych(databases, "run", "--until-caught-up", FACTORY)
+    assert ended.returncode == 1
+    assert "OrderBurnt" in ended.stdout
+    status = diptych(databases, "status", FACTORY)
+    assert status.returncode == 1
+    assert re.search(r"order_summaries +stopped", status.stdout), status.stdout
+    assert "OrderBurnt" in status.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+@pytest.mark.parametrize(
+    ("target", "code", "says"),
+    [
+        ("nonsense", 2, "write MODULE:FACTORY"),
+        ("examples.orders.app:no_such", 2, "has no no_such"),
+        ("examples.orders.api:create_api", 2, "needs app"),
+        ("tests.acceptance.cli_sample:nothing_to_do", 2, "no views or projections"),
+        ("tests.acceptance.cli_sample:same_file", 2, "same file"),
+        ("tests.acceptance.cli_sample:no_database", 1, "there"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(
+    command: str, target: str, code: int, says: str, tmp_path: Path
+) -> None:
+    ended = run_module("diptych.cli", command, target, FOLDER=str(tmp_path))
+    lines = ended.stderr.splitlines()
+    assert (ended.returncode, len(lines)) == (code, 1), ended.stderr
+    assert lines[0].startswith(f"diptych {command}: ")
+    assert says in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "MODULE:FACTORY is a Python module"),
+        (["--help"], "Show how the views of an application are"),
+        (["run", "--help"], "--until-caught-up"),
+        (["status", "--help"], "Exit codes: 0"),
+    ],
+)
+def test_help_says_what_there_is(words: list[str], says: str) -> None:
+    shown = run_module("diptych.cli", *words)
+    assert says in shown.stdout + shown.stderr
+
+
+def test_without_its_extra_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['click'] = None; from diptych.cli.__main__ import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "diptych: the command needs an extra: pip install 'diptych[cli]'\n"
