@@ -101,7 +101,7 @@ class Application:
             await self._store.open()
             stack.push_async_callback(self._store.close)
             refuse_one_file(self._store, self._database)
-            await self._right.open()
+            await self._right.open(project=self.project)
             stack.push_async_callback(self._right.close)
             self._opened = stack.pop_all()
         for fact in self.report():

@@ -23,7 +23,8 @@
         ├── StorageFull  StorageReadOnly  StorageCorrupt  StorageBusy
         ├── StorageUnavailable  StorageDenied
         ├── SchemaMismatch            the file was written by another version
-        ├── HistoryDiverged           a checkpoint does not fit its log: one of them was restored
+        ├── HistoryDiverged           a database does not fit its log: one of them was restored
+        │   └── CheckpointDiverged      a view shows events that the log does not have any more
         ├── UnknownEventType          an event that no declared type stands for
         ├── UndecodableEvent          an event that its type cannot hold
         └── ProjectionStopped         it could not apply an event, and waits for you
@@ -218,6 +219,16 @@ class HistoryDiverged(StoreError):
             " replaced; rebuild what is newer than the log"
         )
         self.what, self.position = what, position
+
+
+class CheckpointDiverged(HistoryDiverged):
+    """`view` has applied an event at `position` that the log does not have: the log was restored
+    from a backup, or lost its end in a failover. The view neither goes on nor answers.
+    """
+
+    def __init__(self, view: str, *, position: int) -> None:
+        super().__init__(f"view {view}", position=position)
+        self.view = view
 
 
 class UnknownEventType(StoreError):

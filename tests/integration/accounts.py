@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 from diptych.clock import Clock, SystemClock
 from diptych.codec import Events
 from diptych.messages import RecordedEvent
-from diptych.read.database import ReadDatabase
+from diptych.read.database import ReadDatabase, Slot
 from diptych.read.model import ReadModel
 from diptych.read.page import Page
+from diptych.read.projecting import Projecting
+from diptych.read.projector import Projector
 from diptych.read.query import Query, QueryHandler, answer
 from diptych.read.rows import Rows, Versioned
 from diptych.read.side import ReadSide
@@ -204,6 +206,8 @@ async def reading(
     queries: Sequence[QueryHandler] | None = None,
     clock: Clock | None = None,
     database: ReadDatabase | None = None,
+    project: bool = True,
+    lease_ttl: float = 5.0,
 ) -> AsyncIterator[ReadSide]:
     """A read side that is open; the store must be."""
     side = ReadSide(
@@ -212,12 +216,32 @@ async def reading(
         clock=clock or SystemClock(),
         models=models,
         queries=QUERIES if queries is None else queries,
+        lease_ttl=lease_ttl,
     )
-    await side.open()
+    await side.open(project=project)
     try:
         yield side
     finally:
         await side.close()
+
+
+def projector_of(side: ReadSide, name: str = "accounts", partition: int = 0) -> Projector:
+    """What projects a view here, while this side holds it."""
+    projectors = projecting_of(side).projectors.values()
+    wanted = (name, partition)
+    return next(each for each in projectors if (each.model.name, each.slot.partition) == wanted)
+
+
+def held_by(side: ReadSide) -> set[Slot]:
+    """The slots whose projectors run here."""
+    tasks = projecting_of(side)._tasks
+    return {slot for slot, task in tasks.items() if not task.done()}
+
+
+def projecting_of(side: ReadSide) -> Projecting:
+    assert side._running is not None
+    assert side._running.projecting is not None
+    return side._running.projecting
 
 
 async def append(

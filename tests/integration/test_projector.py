@@ -31,6 +31,7 @@ from tests.integration.accounts import (
     get_label,
     head_token,
     labels,
+    projecting_of,
     reading,
 )
 
@@ -105,8 +106,7 @@ async def test_a_stop_at_any_point_is_taken_up_by_the_next_start(
 
 
 def projector_task(side: ReadSide) -> asyncio.Task[None]:
-    assert side._running is not None
-    (task,) = side._running._tasks.values()
+    (task,) = projecting_of(side)._tasks.values()
     return task
 
 

@@ -27,6 +27,7 @@ from tests.integration.accounts import (
     append,
     head_token,
     note_events,
+    projector_of,
     reading,
 )
 
@@ -131,8 +132,7 @@ async def test_an_event_that_cannot_be_applied_stops_it_after_those_before(
             async with asyncio.timeout(5):
                 await side.reached(stopped_at, timeout=spend.max_lag)
         assert stopped.value.position == stopped_at
-        assert side._running is not None
-        assert side._running.projectors[0].point.position == token.position
+        assert projector_of(side, "spend").point.position == token.position
 
 
 async def test_a_table_that_is_not_declared_is_refused(store: MemoryEventStore) -> None:

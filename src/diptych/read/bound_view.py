@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
@@ -14,6 +15,7 @@ from diptych.read.columns import RowLayout
 from diptych.read.database import Snapshot, Transaction
 from diptych.read.fold import Batch, Key, Rule
 from diptych.read.model import Decoded, Unapplied, Write
+from diptych.read.partition import partition_of
 from diptych.read.plan import Kind, Plan
 from diptych.read.search import normalised
 from diptych.read.table import ViewTable
@@ -23,7 +25,17 @@ Row = TypeVar("Row")
 _SLICE: Final = 500
 """Steps, or rows, that are worked on before the event loop gets its turn: some milliseconds."""
 
+_CANONICAL: Final = sqlite.dialect()
+
 DriverValues = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One partition of as many."""
+
+    number: int
+    of: int
 
 
 @dataclass(slots=True)
@@ -56,6 +68,9 @@ class BoundView(Generic[Row]):
     dialect: sa.Dialect
     search: tuple[str, ...]
     stream_prefix: str
+    part: Part | None = None
+    """The rows that it prepares; None for all."""
+
     plans: dict[Kind, Plan] = field(default_factory=dict)
     """The statements of its pages; as many as there are kinds of requests in the code."""
 
@@ -67,7 +82,7 @@ class BoundView(Generic[Row]):
         await tx.create(self.table)
 
     async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:
-        batch = self.rule.batch(decoded)
+        batch = self.rule.batch(decoded, only=self._is_ours if self.part else None)
         keys = self._driver_keys(batch)
         await self._load(snapshot, batch, keys)
         before = list(batch.rows)
@@ -78,12 +93,22 @@ class BoundView(Generic[Row]):
 
     def driver_key(self, tenant: str, key: object) -> DriverValues:
         """Raises InvalidInput: the key does not fit its columns."""
-        names, value, dialect = self.table.key, self.layout.value, self.dialect
+        return (tenant, *self._key_values(key, self.dialect))
+
+    def _key_values(self, key: object, dialect: sa.Dialect) -> DriverValues:
+        names, value = self.table.key, self.layout.value
         if len(names) == 1:
-            return (tenant, value(names[0], key, dialect))
+            return (value(names[0], key, dialect),)
         if not isinstance(key, tuple) or len(key) != len(names):
             raise InvalidInput("key", f"must be a tuple of {', '.join(names)}")
-        return (tenant, *map(value, names, key, [dialect] * len(names)))
+        return tuple(map(value, names, key, [dialect] * len(names)))
+
+    def _is_ours(self, key: Key) -> bool:
+        part = self.part
+        if part is None:
+            return True
+        values = self._key_values(key[1], _CANONICAL)
+        return partition_of(key[0], values, partitions=part.of) == part.number
 
     def _driver_keys(self, batch: Batch) -> list[DriverValues]:
         found: list[DriverValues] = []

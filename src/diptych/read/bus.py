@@ -19,6 +19,9 @@ OnTimeout = Literal["raise", "stale"]
 
 TIMEOUT: Final = timedelta(seconds=5)
 
+_LOOK_AGAIN: Final = 1.0
+"""While a query waits: another process may have stopped the view, of which nobody tells us."""
+
 _REPLICA_PAUSE: Final = 0.002
 """A replica may be behind the checkpoint that woke us: ask it again, but not at once."""
 
@@ -60,23 +63,23 @@ class QueryBus:
         wanted = [model.wanted for model in handler.reads]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
-        in_time, attempts = True, 0
+        over, attempts = False, 0
         while True:
             async with self._database.snapshot(wanted) as snapshot:
                 lack = consistency.lack(snapshot.standings, handler.reads, at_least)
-                late = not in_time and on_timeout == "stale" and lack and lack.servable
-                if lack is None or late:
+                over = over or (lack is not None and lack.stop is not None)
+                if lack is None or (over and on_timeout == "stale" and lack.servable):
                     rows = self._rows(handler, snapshot, tenant)
                     value: R = await handler.call(query, rows)
                     as_of = consistency.as_of(snapshot.standings)
                     return Answer(value, as_of, lack is not None, newer(as_of, at_least))
-            if not in_time:
+            if over:
                 raise lack.error(timeout)
-            in_time = await consistency.wait(lack, seconds=deadline - loop.time())
-            if in_time and attempts:
+            woken = await consistency.wait(lack, seconds=min(deadline - loop.time(), _LOOK_AGAIN))
+            if woken and attempts:
                 # What was announced is not in the snapshots yet, and perhaps never will be.
                 await asyncio.sleep(_REPLICA_PAUSE)
-                in_time = loop.time() < deadline
+            over = loop.time() >= deadline
             attempts += 1
 
     def _rows(self, handler: QueryHandler, snapshot: Snapshot, tenant: str) -> Rows:

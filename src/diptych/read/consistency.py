@@ -12,14 +12,14 @@ from typing import Final
 
 from diptych.errors import (
     ConsistencyTimeout,
+    DiptychError,
     HistoryDiverged,
     TokenFromAnotherHistory,
-    TryAgain,
     ViewNotReady,
 )
-from diptych.read.database import Standing, Wanted
+from diptych.read.database import Standing, Stop, Wanted
 from diptych.read.model import ReadModel
-from diptych.read.projector import Target
+from diptych.read.revision import Target
 from diptych.read.signal import CheckpointSignal
 from diptych.store.contract import START, EventStore, Point
 from diptych.tokens import Token
@@ -32,7 +32,7 @@ class Lack:
     """What keeps a snapshot from answering: `view` is at `reached`, not at `wanted`.
 
     `ready` is False if the view is behind where it was to serve from; `servable` if its table was
-    once complete, so that a stale answer can be given.
+    once complete, so that a stale answer can be given. With a `stop` waiting is of no use.
     """
 
     view: str
@@ -41,8 +41,11 @@ class Lack:
     reached: int
     ready: bool
     servable: bool
+    stop: Stop | None = None
 
-    def error(self, timeout: timedelta) -> TryAgain:
+    def error(self, timeout: timedelta) -> DiptychError:
+        if self.stop is not None:
+            return self.stop.error(self.view)
         if not self.ready:
             return ViewNotReady(self.view, position=self.reached, head=self.wanted)
         return ConsistencyTimeout(
@@ -83,6 +86,9 @@ class Consistency:
         """A view that is not far enough, or None: then the snapshot may answer.
 
         One that was never complete comes first: it forbids a stale answer too.
+
+        Raises: CheckpointDiverged: the rows of a view show what the log does not have: they are
+            not old, but wrong.
         """
         token = at_least.position if at_least else 0
         found = (self._lack(model, standings.get(model.wanted), token) for model in reads)
@@ -91,6 +97,8 @@ class Consistency:
 
     def _lack(self, model: ReadModel, standing: Standing | None, token: int) -> Lack | None:
         target = self._targets[model.name]
+        if standing is not None and standing.stop is not None and standing.stop.diverged:
+            raise standing.stop.error(model.name)
         if standing is None:
             return Lack(model.name, target.revision, target.serves_from, 0, False, False)
         reached = standing.point.position
@@ -100,7 +108,15 @@ class Consistency:
         wanted = max(token, serves_from)
         if ready and reached >= wanted:
             return None
-        return Lack(model.name, standing.revision, wanted, reached, ready, standing.serving)
+        return Lack(
+            model.name,
+            standing.revision,
+            wanted,
+            reached,
+            ready,
+            standing.serving,
+            standing.stop,
+        )
 
     async def wait(self, lack: Lack, *, seconds: float) -> bool:
         """Wait until the view may be far enough; False when the time is up."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from diptych.errors import CheckpointDiverged, ProjectionStopped, StoreError
 from diptych.read.table import ViewTable
 from diptych.store.contract import Point
 
@@ -49,6 +50,11 @@ class Stop:
     position: int
     reason: str
     diverged: bool
+
+    def error(self, view: str) -> StoreError:
+        if self.diverged:
+            return CheckpointDiverged(view, position=self.position)
+        return ProjectionStopped(view, position=self.position, reason=self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ found by slot.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 from diptych.errors import ConfigurationError
@@ -32,6 +33,7 @@ class Batch:
     last: list[RecordedEvent | None]
 
 
+Ours = Callable[[Key], bool]
 Project = Callable[[Any, Any, RecordedEvent], Any]
 Expand = Callable[[Sequence[Decoded]], tuple[list[Key], Sequence[Decoded]]]
 
@@ -50,18 +52,25 @@ class Rule:
     row_key: Callable[[Any], object]
     touches: bool
 
-    def batch(self, decoded: Sequence[Decoded]) -> Batch:
-        """Raises: Unapplied: the keys of an event cannot be told, or are no keys."""
+    def batch(self, decoded: Sequence[Decoded], *, only: Ours | None = None) -> Batch:
+        """The steps of these events; `only` those for keys of which it says so.
+
+        Raises: Unapplied: the keys of an event cannot be told, or are no keys.
+        """
         try:
-            return self._batch(decoded)
+            return self._batch(decoded, only)
         except Exception as error:
             if len(decoded) > 1:
                 for alone in decoded:
-                    self.batch([alone])  # raises for the event that it is
+                    self.batch([alone], only=only)  # raises for the event that it is
             raise Unapplied(decoded[0][0].position) from error
 
-    def _batch(self, decoded: Sequence[Decoded]) -> Batch:
+    def _batch(self, decoded: Sequence[Decoded], only: Ours | None) -> Batch:
         keys, steps = self.expand(decoded)
+        if only is not None:
+            ours = {key: only(key) for key in dict.fromkeys(keys)}
+            chosen = [ours[key] for key in keys]
+            keys, steps = list(compress(keys, chosen)), list(compress(steps, chosen))
         found: dict[Key, int] = {}
         slot_of = found.setdefault
         slots = [slot_of(key, len(found)) for key in keys]

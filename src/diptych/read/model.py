@@ -72,11 +72,13 @@ class ReadModel(ABC):
         version: str | None,
         shape: Sequence[object],
         max_lag: timedelta,
+        partitions: int = 1,
     ) -> None:
         check_table_name(type(self).__name__.lower(), name)
         self.name = name
         self.families = tuple(events)
         self.max_lag = max_lag
+        self.partitions = partitions
         self._parts, self._version, self._shape = rule, version, shape
         self.categories = frozenset(family.category for family in self.families)
         if not self.families or len(self.categories) < len(self.families):
@@ -105,8 +107,8 @@ class ReadModel(ABC):
         return Wanted(self.name, self.fingerprint)
 
     @abstractmethod
-    def bind(self, revision: int, dialect: sa.Dialect) -> Bound:
-        """This, with the tables of a revision."""
+    def bind(self, revision: int, dialect: sa.Dialect, *, partition: int | None = None) -> Bound:
+        """This, with the tables of a revision; what it prepares is for one partition, or all."""
 
     async def decode(self, events: Sequence[RecordedEvent]) -> Sequence[Decoded]:
         """The events as objects, in order; those that a family ignores are left out.

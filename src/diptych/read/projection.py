@@ -111,7 +111,13 @@ class Projection(ReadModel):
         )
         self._apply = apply
 
-    def bind(self, revision: int, dialect: sa.Dialect) -> "BoundProjection":  # noqa: ARG002
+    def bind(
+        self,
+        revision: int,
+        dialect: sa.Dialect,  # noqa: ARG002
+        *,
+        partition: int | None = None,  # noqa: ARG002 - a projection is never split
+    ) -> "BoundProjection":
         metadata = sa.MetaData()
         tables = {
             table.name: _revised(table, metadata, revised(f"{self.name}_{table.name}", revision))

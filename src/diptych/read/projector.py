@@ -1,4 +1,4 @@
-"""`Projector`: runs one view or projection, for ever.
+"""`Projector`: runs one view or projection, or one partition of a view, while it holds it.
 
 Theory of operation
 -------------------
@@ -7,50 +7,52 @@ new checkpoint, is one transaction, and the checkpoint is moved by compare-and-s
 and position are still those that this projector knows. So an event takes effect exactly once.
 After a crash before the commit nothing of the page is there and it is read again; after a crash
 behind the commit the checkpoint is past it. A projector that was paused, or cut off, for so long
-that another took over (a new epoch) changes no row: its transaction is rolled back and it stands
-by, until the checkpoint has not moved for a while although the log has.
+that another took over (a new holder, a new epoch) changes no row: its transaction is rolled back
+and it ends. Who holds what is decided in `diptych.read.lease`.
 
 Nothing is kept in memory from one page to the next except the checkpoint; after any error that is
 read again. Hence an unknown outcome of a commit needs no thought, and memory stays flat.
 
 The checkpoint passes over events of other categories, or a token of one of them would never be
 reached. Each page is read after the event id of the last one, so that a log which was restored
-from a backup is found out (`HistoryDiverged`), not continued.
+from a backup is found out (`CheckpointDiverged`), not continued. Such a log may be shorter than
+the checkpoint says and then does not move, so at the head it is looked at every few seconds.
 
-Errors are of two kinds. The database's (`StoreError`: busy, full, lost) are retried for ever, with
+Errors are of two kinds. The databases' (`StoreError`: busy, full, lost) are retried for ever, with
 growing pauses. The rule's are not: an event that cannot be decoded or applied stops this
-projection and no other. First the events before it are finished; then it is recorded with the
-checkpoint what is wrong and where. Nothing is skipped.
+projection and no other. First the events before it are finished. Both are recorded with the
+checkpoint, for all processes to see: what is wrong and where. Nothing is skipped.
 """
 
 import asyncio
 import logging
-import traceback
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
 from enum import Enum
-from pathlib import Path
 from typing import Final, NoReturn
 
 from diptych.clock import Clock
 from diptych.errors import (
-    DiptychError,
+    CheckpointDiverged,
     HistoryDiverged,
     ProjectionStopped,
+    StoreError,
     UndecodableEvent,
     UnknownEventType,
 )
 from diptych.failpoints import failpoint
+from diptych.read.checkpoint import Word, leave_word, reason, take_over
 from diptych.read.collector import held_off
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Transaction
-from diptych.read.model import ReadModel, Unapplied, Write
+from diptych.read.model import Unapplied, Write
 from diptych.read.pace import Pace
-from diptych.read.revision import let_serve, record_stop, take_over, whereabouts
+from diptych.read.revision import Target, let_serve
+from diptych.read.schema import DIVERGED, RETRYING, RUNNING, STOPPED
 from diptych.read.signal import CheckpointSignal
 from diptych.store.contract import START, EventStore, LogPage, Point
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
+_LOOK_AGAIN: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -69,64 +71,57 @@ class Superseded(Exception):
     """Another projector has taken this checkpoint over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A model, the revision that it is projected into, and from where on that one serves."""
-
-    model: ReadModel
-    revision: int
-    serves_from: int
-
-    @property
-    def slot(self) -> Slot:
-        return Slot(self.model.name, self.revision)
-
-
 class Projector:
-    """Runs until it is cancelled, or stopped by an event; `status` and `error` say how it is.
+    """Runs until it is cancelled, superseded, or stopped by an event; `status` and `error` say
+    how it is. It can be run again.
 
-    `patience` is for how many seconds another projector may stand still before this one, which
-    was superseded by it, takes over again.
+    It projects one slot of `target`, for the worker `holder`.
     """
 
     def __init__(
         self,
         target: Target,
+        slot: Slot,
         *,
+        holder: str,
         store: EventStore,
         database: ReadDatabase,
         signal: CheckpointSignal,
         clock: Clock,
-        patience: float = 5.0,
     ) -> None:
-        self.target, self.model = target, target.model
+        self.target, self.model, self.slot = target, target.model, slot
         self.status, self.error = Status.STARTING, ""
         self.point, self.pace = START, Pace()
-        self.moved_at = 0.0
         self.stopped: ProjectionStopped | None = None
+        self._holder, self._clock = holder, clock
         self._store, self._database, self._signal = store, database, signal
-        self._clock, self._patience = clock, patience
-        self._bound = self.model.bind(target.revision, database.dialect)
-        self._epoch: int | None = None
-        self.serves = False
+        partition = slot.partition if self.model.partitions > 1 else None
+        self._bound = self.model.bind(target.revision, database.dialect, partition=partition)
+        self._serves = False
         self._failures = 0
+        self._word = Word(RUNNING)
+
+    def __repr__(self) -> str:
+        part = f", partition {self.slot.partition}" if self.model.partitions > 1 else ""
+        return f"{self.model!r}{part}"
 
     async def run(self) -> None:
-        """Return when an event has stopped it; otherwise never."""
-        step = self._follow
+        """Return when an event has stopped it, or another holds its slot; otherwise never."""
+        self.status, self.stopped = Status.STARTING, None
         while True:
             try:
-                await step()
-                step = self._follow
+                await self._follow()
             except ProjectionStopped as stopped:
                 self.status, self.error, self.stopped = Status.STOPPED, stopped.reason, stopped
                 _log.exception("%s", stopped)
                 return
             except Superseded:
-                _log.warning("%r: another projector has taken over", self.model)
-                step = self._stand_by
+                self.status = Status.STANDING_BY
+                _log.info("%r: another process has taken over", self)
+                return
             except asyncio.CancelledError as error:
                 if _is_cancelled():
+                    self.status = Status.STANDING_BY
                     raise
                 await self._pause(error)
             except Exception as error:  # noqa: BLE001 - a projector never dies silently
@@ -137,10 +132,21 @@ class Projector:
         while True:
             with held_off() if behind else nullcontext():
                 checkpoint, behind = await self._turn(checkpoint)
+            await self._leave_word(Word(RUNNING))
             self.status, self.error, self._failures = Status.RUNNING, "", 0
             if behind:
                 await asyncio.sleep(0)
             else:
+                await self._wait(checkpoint)
+
+    async def _wait(self, checkpoint: Checkpoint) -> None:
+        """For the log to move on; let the revision serve first, if nothing else did."""
+        if not self._serves and checkpoint.point.position >= self.target.serves_from:
+            async with self._database.transaction() as tx:
+                serves = await self._let_serve(tx)
+            self._serves = serves
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN):
                 await self._store.moved(checkpoint.point.position)
 
     async def _turn(self, checkpoint: Checkpoint) -> tuple[Checkpoint, bool]:
@@ -155,18 +161,16 @@ class Projector:
 
     async def _take_over(self) -> Checkpoint:
         async with self._database.transaction() as tx:
-            checkpoint = await take_over(
+            taken = await take_over(
                 tx,
-                self.target.slot,
+                self.slot,
+                holder=self._holder,
                 log_id=self._store.log_id,
                 at=self._clock.now(),
-                epoch=self._epoch,
             )
-            if checkpoint is None:
-                raise Superseded
-            if checkpoint.point.position >= self.target.serves_from:
-                await let_serve(tx, self.target.revision)
-        self._epoch = checkpoint.epoch
+        if taken is None:
+            raise Superseded
+        checkpoint, self._word = taken
         self._finished(checkpoint.point)
         return checkpoint
 
@@ -175,8 +179,10 @@ class Projector:
             return await self._store.read(
                 after=checkpoint.point, limit=self.pace.limit, categories=self.model.categories
             )
-        except HistoryDiverged as error:
-            await self._stop(checkpoint, error, position=checkpoint.point.position)
+        except HistoryDiverged:
+            position = checkpoint.point.position
+            diverged = CheckpointDiverged(self.model.name, position=position)
+            await self._stop(diverged, position=position)
 
     async def _finish_or_stop(self, page: LogPage, checkpoint: Checkpoint) -> Checkpoint:
         """Finish the page; or what comes before the first event that cannot be, and stop."""
@@ -187,7 +193,7 @@ class Projector:
             before = _before(page, position)
             if before.events:
                 checkpoint = await self._finish_or_stop(before, checkpoint)
-            await self._stop(checkpoint, error, position=position)
+            await self._stop(error, position=position)
 
     async def _finish(self, page: LogPage, checkpoint: Checkpoint) -> Checkpoint:
         """Rows and checkpoint, in one transaction."""
@@ -199,13 +205,18 @@ class Projector:
             failpoint("projector.before_checkpoint")
             if not await tx.advance(checkpoint, page.scanned, at=self._clock.now().isoformat()):
                 raise Superseded
-            if not self.serves and page.scanned.position >= self.target.serves_from:
-                await let_serve(tx, self.target.revision)
+            serves = self._serves
+            if not serves and page.scanned.position >= self.target.serves_from:
+                serves = await self._let_serve(tx)
             failpoint("projector.before_commit")
         failpoint("projector.after_commit")
         self.pace.wrote(len(page.events), seconds=_time() - started)
+        self._serves = serves
         self._finished(page.scanned)
         return Checkpoint(checkpoint.slot, checkpoint.epoch, page.scanned)
+
+    async def _let_serve(self, tx: Transaction) -> bool:
+        return await let_serve(tx, self.target.revision, serves_from=self.target.serves_from)
 
     async def _prepare(self, page: LogPage) -> Write:
         """Outside of the transaction, for which other projectors wait. That is sound because the
@@ -217,38 +228,36 @@ class Projector:
             return await self._bound.prepare(snapshot, decoded)
 
     def _finished(self, point: Point) -> None:
-        if point != self.point:
-            self.point, self.moved_at = point, _time()
-        self.serves = self.serves or point.position >= self.target.serves_from
-        self._signal.announce(self.target.revision, point.position)
+        """What several partitions have finished together, the database tells those who wait."""
+        self.point = point
+        if self.model.partitions == 1:
+            self._signal.announce(self.target.revision, point.position)
 
-    async def _stop(self, checkpoint: Checkpoint, error: Exception, *, position: int) -> NoReturn:
-        reason = _reason(error)
-        async with self._database.transaction() as tx:
-            await record_stop(tx, checkpoint, reason=reason, position=position)
-        stopped = ProjectionStopped(self.model.name, position=position, reason=reason)
+    async def _stop(self, error: Exception, *, position: int) -> NoReturn:
+        why = reason(error)
+        status = DIVERGED if isinstance(error, HistoryDiverged) else STOPPED
+        await self._leave_word(Word(status, why, position))
+        self._signal.wake(self.target.revision)
+        stopped = ProjectionStopped(self.model.name, position=position, reason=why)
         raise stopped from (error.__cause__ if isinstance(error, Unapplied) else error)
 
+    async def _leave_word(self, word: Word) -> None:
+        """For all who ask, in any process; unless another holds the slot."""
+        if word != self._word:
+            async with self._database.transaction() as tx:
+                await leave_word(tx, self.slot, holder=self._holder, word=word)
+            self._word = word
+
     async def _pause(self, error: BaseException) -> None:
-        self.status, self.error = Status.RETRYING, _reason(error)
+        self.status, self.error = Status.RETRYING, reason(error)
         longest = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
         seconds = longest * (0.5 + self._clock.jitter() / 2)
-        _log.warning("%r: trying again in %.2f s", self.model, seconds, exc_info=error)
+        _log.warning("%r: trying again in %.2f s", self, seconds, exc_info=error)
+        if self._failures:
+            with suppress(StoreError):
+                await self._leave_word(Word(RETRYING, self.error))
         self._failures = min(self._failures + 1, 10)
         await asyncio.sleep(seconds)
-
-    async def _stand_by(self) -> None:
-        """Wait until the checkpoint stands still although the log has moved on."""
-        self.status, self._epoch = Status.STANDING_BY, None
-        seen: tuple[int, int] | None = None
-        while True:
-            async with self._database.snapshot(projecting=True) as snapshot:
-                found = await whereabouts(snapshot, self.target.slot)
-            self._finished(Point(found[1]))
-            if found == seen and (await self._store.head()).position > found[1]:
-                return
-            seen = found
-            await asyncio.sleep(self._patience)
 
 
 async def _nothing(tx: Transaction) -> None:
@@ -259,17 +268,6 @@ def _before(page: LogPage, position: int) -> LogPage:
     events = [event for event in page.events if event.position < position]
     point = Point(events[-1].position, events[-1].event_id) if events else START
     return LogPage(events, point, page.head)
-
-
-def _reason(error: BaseException) -> str:
-    """What happened, without what was in the event: that may be a secret."""
-    if isinstance(error, Unapplied) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, DiptychError):
-        return f"{type(error).__name__}: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = [f" in {each.name}, {Path(each.filename).name}:{each.lineno}" for each in last]
-    return f"{type(error).__name__}{''.join(where)}"
 
 
 def _is_cancelled() -> bool:

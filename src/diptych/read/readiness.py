@@ -1,19 +1,23 @@
-"""Readiness and lag: how far each view is behind the head of the log, and if that is in order."""
+"""Readiness and lag: how far each view is behind the head of the log, and if that is in order.
 
-import asyncio
-from collections.abc import Sequence
+All of it is read from the database, so that every process says the same of a view, whichever
+projects it. Only what a projector here is trying again, and its pace, are known to itself first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from diptych.clock import Clock
-from diptych.read.database import ReadDatabase, Standing
-from diptych.read.projector import Projector, Status
+from diptych.read.checkpoint import Seen, seen_checkpoints
+from diptych.read.database import ReadDatabase, Slot, Standing
+from diptych.read.projector import Projector
+from diptych.read.revision import Target
 from diptych.store.contract import START, EventStore, Point
 
 _STUCK_AFTER: Final = timedelta(seconds=10)
-_UNKNOWN: Final = Standing(0, serving=False, point=START)
 
 
 class State(Enum):
@@ -33,12 +37,27 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """One partition of a view; a view that is not split has the one partition 0.
+
+    `holder` is the process that projects it (`host/pid`), nothing while nobody does; `mine` tells
+    that it is this one. `error` is why it stopped, or why it is trying again.
+    """
+
+    partition: int
+    position: int
+    holder: str
+    mine: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ViewStatus:
     """One view or projection against the head of the log.
 
     `lag` is the age of the oldest event that is not in the view, nothing if there is none. `error`
-    is why it stopped, or why it is trying again. `time_left` is for what is behind, at the pace so
-    far.
+    is why it stopped, or why it is trying again. `positions_per_second` is the pace of this
+    process, 0 if it does not project the view, and `time_left` what that takes for the rest.
     """
 
     name: str
@@ -52,6 +71,7 @@ class ViewStatus:
     positions_per_second: float
     time_left: timedelta | None
     error: str
+    slots: tuple[SlotStatus, ...] = ()
 
     @property
     def behind(self) -> int:
@@ -82,64 +102,98 @@ class Readiness:
 
 
 async def readiness(
-    projectors: Sequence[Projector], *, store: EventStore, database: ReadDatabase, clock: Clock
+    targets: Sequence[Target],
+    *,
+    projectors: Mapping[Slot, Projector],
+    worker: str,
+    store: EventStore,
+    database: ReadDatabase,
+    clock: Clock,
 ) -> Readiness:
     """The checkpoints as they are in the database, against the head of the log itself.
 
+    `projectors` are those of this process, which is the one called `worker`.
+
     Raises: StoreError: one of them cannot be read.
     """
-    wanted = [each.model.wanted for each in projectors]
-    async with database.snapshot(wanted) as snapshot:
+    async with database.snapshot([each.model.wanted for each in targets]) as snapshot:
         standings = snapshot.standings
+        seen = await seen_checkpoints(snapshot)
     head = (await store.head()).position
-    views: list[ViewStatus] = []
-    for projector in projectors:
-        standing = standings.get(projector.model.wanted) or _UNKNOWN
-        lag = await _lag(standing.point.position, head=head, store=store, clock=clock)
-        views.append(_view_status(projector, standing, head=head, lag=lag))
+    looking = _Looking(head, worker, projectors, store, clock)
+    views = [
+        await looking.view(target, standings.get(target.model.wanted), seen) for target in targets
+    ]
     return Readiness(head, tuple(views))
 
 
-def _view_status(
-    projector: Projector, standing: Standing, *, head: int, lag: timedelta
-) -> ViewStatus:
-    model, pace, position = projector.model, projector.pace, standing.point.position
-    left = None
-    if position < head and pace.positions_per_second:
-        left = timedelta(seconds=(head - position) / pace.positions_per_second)
-    return ViewStatus(
-        name=model.name,
-        fingerprint=model.fingerprint,
-        revision=projector.target.revision,
-        state=_state(projector, standing, lag),
-        position=position,
-        head=head,
-        lag=lag,
-        max_lag=model.max_lag,
-        positions_per_second=pace.positions_per_second,
-        time_left=left,
-        error=projector.error,
-    )
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What the views are compared with, and by whom."""
 
+    head: int
+    worker: str
+    projectors: Mapping[Slot, Projector]
+    store: EventStore
+    clock: Clock
 
-async def _lag(position: int, *, head: int, store: EventStore, clock: Clock) -> timedelta:
-    """The age of the first event after the checkpoint."""
-    while position < head:
-        page = await store.read(after=Point(position), limit=1)
-        if page.events:
-            return max(clock.now() - page.events[0].recorded_at, timedelta(0))
-        position = page.scanned.position
-    return timedelta(0)
+    async def view(
+        self, target: Target, standing: Standing | None, seen: Mapping[Slot, Seen]
+    ) -> ViewStatus:
+        model = target.model
+        standing = standing or Standing(target.revision, serving=False, point=START)
+        found = {slot: seen[slot] for slot in target.slots if slot in seen}
+        lag = await self._lag(standing.point.position)
+        slots = tuple(self._slot(slot, each) for slot, each in found.items())
+        pace = max((self._pace(slot) for slot in found), default=0.0)
+        behind = max(self.head - standing.point.position, 0)
+        return ViewStatus(
+            name=model.name,
+            fingerprint=model.fingerprint,
+            revision=target.revision,
+            state=self._state(target, standing, lag, found.values()),
+            position=standing.point.position,
+            head=self.head,
+            lag=lag,
+            max_lag=model.max_lag,
+            positions_per_second=pace,
+            time_left=timedelta(seconds=behind / pace) if behind and pace else None,
+            error=next((each.error for each in slots if each.error), ""),
+            slots=slots,
+        )
 
+    def _slot(self, slot: Slot, seen: Seen) -> SlotStatus:
+        mine = bool(seen.holder) and seen.holder == self.worker
+        error = seen.error or (self.projectors[slot].error if mine else "")
+        return SlotStatus(slot.partition, seen.position, seen.holder_name, mine, error)
 
-def _state(projector: Projector, standing: Standing, lag: timedelta) -> State:
-    if projector.status is Status.STOPPED:
-        return State.STOPPED
-    caught_up = projector.serves or standing.point.position >= projector.target.serves_from
-    if not (standing.serving and caught_up):
-        return State.BUILDING
-    still = timedelta(seconds=asyncio.get_running_loop().time() - projector.moved_at)
-    threshold = max(_STUCK_AFTER, projector.model.max_lag)
-    if min(lag, still) > threshold:
-        return State.STUCK
-    return State.BEHIND if lag > projector.model.max_lag else State.LIVE
+    def _pace(self, slot: Slot) -> float:
+        projector = self.projectors.get(slot)
+        return projector.pace.positions_per_second if projector else 0.0
+
+    def _state(
+        self, target: Target, standing: Standing, lag: timedelta, seen: Iterable[Seen]
+    ) -> State:
+        if standing.stop is not None:
+            return State.STOPPED
+        if not standing.serving or standing.point.position < target.serves_from:
+            return State.BUILDING
+        max_lag = target.model.max_lag
+        if min(lag, self._still(seen, standing.point, lag)) > max(_STUCK_AFTER, max_lag):
+            return State.STUCK
+        return State.BEHIND if lag > max_lag else State.LIVE
+
+    def _still(self, seen: Iterable[Seen], point: Point, lag: timedelta) -> timedelta:
+        """For how long the partition that is least far has not moved."""
+        moved = [each.moved_at for each in seen if each.position == point.position]
+        at = max((datetime.fromisoformat(each) for each in moved if each), default=None)
+        return lag if at is None else self.clock.now() - at
+
+    async def _lag(self, position: int) -> timedelta:
+        """The age of the first event after the checkpoint."""
+        while position < self.head:
+            page = await self.store.read(after=Point(position), limit=1)
+            if page.events:
+                return max(self.clock.now() - page.events[0].recorded_at, timedelta(0))
+            position = page.scanned.position
+        return timedelta(0)

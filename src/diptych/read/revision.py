@@ -8,18 +8,31 @@ finds the old revision, which catches up and serves. Nothing is altered or renam
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.errors import HistoryDiverged
 from diptych.failpoints import failpoint
-from diptych.read.database import Checkpoint, ReadDatabase, Slot, Snapshot, Transaction
+from diptych.read.database import ReadDatabase, Slot, Transaction
 from diptych.read.model import ReadModel
-from diptych.read.schema import BUILDING, CHECKPOINTS, REVISIONS, RUNNING, SERVING, STOPPED
+from diptych.read.schema import BUILDING, CHECKPOINTS, REVISIONS, RUNNING, SERVING
 from diptych.store.contract import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model, the revision that it is projected into, and from where on that one serves."""
+
+    model: ReadModel
+    revision: int
+    serves_from: int
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        name, revision = self.model.name, self.revision
+        return tuple(Slot(name, revision, part) for part in range(self.model.partitions))
 
 
 async def register(
@@ -37,20 +50,21 @@ async def register(
     found: dict[str, int] = {}
     status = BUILDING if head.position else SERVING
     for model in models:
-        async with database.transaction() as tx:
+        async with database.transaction(exclusive=True) as tx:
             revision = await _find(tx, model)
             if revision is None:
                 revision = await _insert(tx, model, status=status, at=at)
                 await _create(tx, model, revision, database.dialect)
-                await tx.execute(
-                    sa.insert(CHECKPOINTS).values(
-                        **Slot(model.name, revision)._asdict(),
-                        position=0,
-                        log_id=log_id,
-                        epoch=0,
-                        status=RUNNING,
+                for partition in range(model.partitions):
+                    await tx.execute(
+                        sa.insert(CHECKPOINTS).values(
+                            **Slot(model.name, revision, partition)._asdict(),
+                            position=0,
+                            log_id=log_id,
+                            epoch=0,
+                            status=RUNNING,
+                        )
                     )
-                )
                 failpoint("register.before_commit")
             found[model.name] = revision
     return found
@@ -96,73 +110,19 @@ async def _create(tx: Transaction, model: ReadModel, revision: int, dialect: sa.
     )
 
 
-async def take_over(
-    tx: Transaction, slot: Slot, *, log_id: UUID, at: datetime, epoch: int | None
-) -> Checkpoint | None:
-    """Begin a new epoch: whoever wrote this checkpoint before can no longer do so.
+async def let_serve(tx: Transaction, revision: int, *, serves_from: int) -> bool:
+    """A revision serves once all its partitions have caught up; whether this one does.
 
-    With `epoch` only if it is still in that one; None if it is not.
-
-    Raises: HistoryDiverged: it was made from another log.
+    The last two partitions may get there at one time, and do not see each other's checkpoints:
+    so they do this one after the other.
     """
-    mine = CHECKPOINTS.c.epoch == epoch if epoch is not None else sa.true()
-    rows = await tx.execute(
-        sa.update(CHECKPOINTS)
-        .where(_at(slot), mine)
-        .values(
-            epoch=CHECKPOINTS.c.epoch + 1,
-            status=RUNNING,
-            error=None,
-            error_position=None,
-            started_at=at.isoformat(),
-        )
-        .returning(
-            CHECKPOINTS.c.epoch,
-            CHECKPOINTS.c.position,
-            CHECKPOINTS.c.event_id,
-            CHECKPOINTS.c.log_id,
-        )
-    )
-    if not rows:
-        return None
-    row = rows[0]
-    if row.log_id != log_id:
-        followed = f"view {slot.view}, which follows log {row.log_id},"
-        raise HistoryDiverged(followed, position=row.position)
-    return Checkpoint(slot, row.epoch, Point(row.position, row.event_id))
-
-
-async def record_stop(
-    tx: Transaction, checkpoint: Checkpoint, *, reason: str, position: int
-) -> None:
-    """Leave word of why a projection stopped, unless somebody else has taken over."""
-    await tx.execute(
-        sa.update(CHECKPOINTS)
-        .where(_at(checkpoint.slot), CHECKPOINTS.c.epoch == checkpoint.epoch)
-        .values(status=STOPPED, error=reason, error_position=position)
-    )
-
-
-async def let_serve(tx: Transaction, revision: int) -> None:
-    """A revision that has once caught up serves from then on."""
-    await tx.execute(
-        sa.update(REVISIONS)
-        .where(REVISIONS.c.id == revision, REVISIONS.c.status == BUILDING)
-        .values(status=SERVING)
-    )
-
-
-async def whereabouts(snapshot: Snapshot, slot: Slot) -> tuple[int, int]:
-    """Epoch and position of a checkpoint as they are now."""
-    columns = (CHECKPOINTS.c.epoch, CHECKPOINTS.c.position)
-    rows = await snapshot.execute(sa.select(*columns).where(_at(slot)))
-    return rows[0].epoch, rows[0].position
-
-
-def _at(slot: Slot) -> sa.ColumnElement[bool]:
-    columns: Any = CHECKPOINTS.c
-    return sa.and_(
-        columns.view == slot.view,
-        columns.revision == slot.revision,
-        columns.partition == slot.partition,
-    )
+    mine = REVISIONS.c.id == revision
+    found = await tx.execute(sa.select(REVISIONS.c.status).where(mine).with_for_update())
+    if found[0].status != BUILDING:
+        return True
+    least = sa.select(sa.func.min(CHECKPOINTS.c.position).label("position"))
+    rows = await tx.execute(least.where(CHECKPOINTS.c.revision == revision))
+    if rows[0].position < serves_from:
+        return False
+    await tx.execute(sa.update(REVISIONS).where(mine).values(status=SERVING))
+    return True

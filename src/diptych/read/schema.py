@@ -1,8 +1,10 @@
 """The read database's own tables: what it follows, which revisions it has, how far each one is."""
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 SCHEMA_VERSION: Final = 2
 
@@ -86,3 +88,21 @@ revisions that it can project; `process` tells on its own machine whether it sti
 """
 
 OWN_TABLES: Final = (META, REVISIONS, CHECKPOINTS, WORKERS)
+
+
+class database_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+    """Seconds since 1970 by the clock of the database, as it is now and not when the transaction
+    began."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"

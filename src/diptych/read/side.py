@@ -1,10 +1,10 @@
 """`ReadSide`: the right panel as one part; registers, projects, answers, and tells how it is."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from diptych.clock import Clock
 from diptych.errors import (
@@ -13,20 +13,25 @@ from diptych.errors import (
     StoreClosed,
 )
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
+from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase
+from diptych.read.lease import TTL, Leases
 from diptych.read.model import ReadModel
-from diptych.read.projector import Projector, Target
+from diptych.read.projecting import Projecting
+from diptych.read.projector import Projector
 from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness, readiness
-from diptych.read.revision import register
+from diptych.read.revision import Target, register
 from diptych.read.signal import CheckpointSignal
+from diptych.read.worker import Worker
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
 
 R = TypeVar("R")
 
-_log = logging.getLogger(__name__)
+_LOOK_AGAIN: Final = 1.0
+"""While something waits: a view may have been stopped by another process."""
 
 
 class ReadSide:
@@ -45,15 +50,18 @@ class ReadSide:
         clock: Clock,
         models: Sequence[ReadModel],
         queries: Sequence[QueryHandler],
+        lease_ttl: float = TTL,
     ) -> None:
         self._store, self._database, self._clock = store, database, clock
-        self._models = tuple(models)
+        self._models, self._ttl = tuple(models), lease_ttl
         _check_names(self._models)
         self._bus = QueryBus(queries, models=self._models, database=database)
         self._running: _Running | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, project: bool = True) -> None:
         """Open the read database, register revisions, start projecting. The store is open already.
+
+        With `project=False` this process only answers; other processes have to project.
 
         Raises: StoreError, HistoryDiverged, SchemaMismatch: as `ReadDatabase.open`.
         """
@@ -61,7 +69,7 @@ class ReadSide:
             raise ConfigurationError("the read side is open already")
         await self._database.open(log_id=self._store.log_id)
         try:
-            self._running = await self._start()
+            self._running = await self._start(project=project)
         except BaseException:
             await self._database.close()
             raise
@@ -85,6 +93,8 @@ class ReadSide:
 
         Raises:
             ConsistencyTimeout: a view did not get there in time. ViewNotReady: nor was it built.
+            ProjectionStopped: nor will it, as long as an event stops it.
+            CheckpointDiverged: a view shows what the log does not have any more.
             TokenFromAnotherHistory: the token does not belong to this log.
             ConfigurationError: nothing answers this query type.
         """
@@ -102,8 +112,8 @@ class ReadSide:
     ) -> Answer[R]:
         """The answer with how new it is; with `on_timeout="stale"` it may be older than asked for.
 
-        Raises: as `query`; with `on_timeout="stale"` ViewNotReady only, for a view that was never
-            complete.
+        Raises: as `query`; with `on_timeout="stale"` no ConsistencyTimeout, and ViewNotReady and
+            ProjectionStopped only for a view that was never complete.
         """
         return await self._bus.ask(
             query,
@@ -116,8 +126,12 @@ class ReadSide:
 
     async def readiness(self) -> Readiness:
         """How each view stands against the head of the log, and whether all is well."""
+        running = self._opened()
+        projecting = running.projecting
         return await readiness(
-            self._opened().projectors,
+            running.targets,
+            projectors=projecting.projectors if projecting else {},
+            worker=projecting.worker if projecting else "",
             store=self._store,
             database=self._database,
             clock=self._clock,
@@ -126,17 +140,30 @@ class ReadSide:
     async def reached(self, position: int, *, timeout: timedelta) -> None:
         """Wait until every view and projection has finished everything up to `position`.
 
-        Raises: ConsistencyTimeout; ProjectionStopped: one of them will not get there.
+        Raises: ConsistencyTimeout; ProjectionStopped, CheckpointDiverged: one of them will not
+            get there.
         """
-        running = self._opened()
-        deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
-        for projector in running.projectors:
-            left = deadline - asyncio.get_running_loop().time()
-            if not await running.reached(projector, position, seconds=left):
-                name, now = projector.model.name, projector.point.position
-                raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
+        loop, running = asyncio.get_running_loop(), self._opened()
+        deadline = loop.time() + timeout.total_seconds()
+        for target in running.targets:
+            name = target.model.name
+            while (now := await self._position(target)) < position:
+                left = deadline - loop.time()
+                if left <= 0:
+                    raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
+                await running.signal.reached(
+                    target.revision, position, timeout=min(left, _LOOK_AGAIN)
+                )
 
-    async def _start(self) -> "_Running":
+    async def _position(self, target: Target) -> int:
+        """Raises ProjectionStopped, CheckpointDiverged: it stays where it is."""
+        async with self._database.snapshot([target.model.wanted], projecting=True) as snapshot:
+            standing = snapshot.standings[target.model.wanted]
+        if standing.stop is not None:
+            raise standing.stop.error(target.model.name)
+        return standing.point.position
+
+    async def _start(self, *, project: bool) -> "_Running":
         head = await self._store.head()
         revisions = await register(
             self._models,
@@ -146,20 +173,34 @@ class ReadSide:
             at=self._clock.now(),
         )
         targets = [Target(model, revisions[model.name], head.position) for model in self._models]
+        slots = [slot for target in targets for slot in target.slots]
+        await refuse_lost_history(slots, store=self._store, database=self._database)
         signal = CheckpointSignal(self._database.glance)
+        by_name = {target.model.name: target for target in targets}
+        consistency = Consistency(by_name, store=self._store, signal=signal)
+        projecting = self._project(targets, signal) if project and targets else None
+        if projecting is not None:
+            await projecting.start()
+        return _Running(targets, consistency, signal, projecting)
+
+    def _project(self, targets: Sequence[Target], signal: CheckpointSignal) -> Projecting:
+        worker = Worker.here(self._clock.new_id())
+        revisions = [target.revision for target in targets]
         projectors = [
             Projector(
                 target,
+                slot,
+                holder=worker.id,
                 store=self._store,
                 database=self._database,
                 signal=signal,
                 clock=self._clock,
             )
             for target in targets
+            for slot in target.slots
         ]
-        by_name = {target.model.name: target for target in targets}
-        consistency = Consistency(by_name, store=self._store, signal=signal)
-        return _Running(consistency, signal, projectors)
+        leases = Leases(worker, revisions, database=self._database, ttl=self._ttl)
+        return Projecting(projectors, leases=leases)
 
     def _opened(self) -> "_Running":
         if self._running is None:
@@ -167,42 +208,19 @@ class ReadSide:
         return self._running
 
 
+@dataclass(frozen=True, slots=True)
 class _Running:
-    """What exists while the read side is open: one supervised task for each projector."""
+    """What exists while the read side is open."""
 
-    def __init__(
-        self, consistency: Consistency, signal: CheckpointSignal, projectors: Sequence[Projector]
-    ) -> None:
-        self.consistency, self.projectors = consistency, tuple(projectors)
-        self._signal = signal
-        self._tasks = {
-            each: asyncio.create_task(each.run(), name=f"diptych-projector-{each.model.name}")
-            for each in projectors
-        }
-
-    async def reached(self, projector: Projector, position: int, *, seconds: float) -> bool:
-        """Raises ProjectionStopped: the projector has ended, and not there."""
-        revision, task = projector.target.revision, self._tasks[projector]
-        waiting = asyncio.ensure_future(
-            self._signal.reached(revision, position, timeout=max(seconds, 0))
-        )
-        try:
-            await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
-        finally:
-            waiting.cancel()
-        if projector.stopped is not None:
-            raise projector.stopped
-        raise StoreClosed("the read side was closed")
+    targets: Sequence[Target]
+    consistency: Consistency
+    signal: CheckpointSignal
+    projecting: Projecting | None
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        for outcome in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
-            if isinstance(outcome, Exception):
-                _log.error("a projector ended with an error", exc_info=outcome)
-        await self._signal.close()
+        if self.projecting is not None:
+            await self.projecting.stop()
+        await self.signal.close()
 
 
 def _check_names(models: Sequence[ReadModel]) -> None:

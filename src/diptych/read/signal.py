@@ -32,6 +32,12 @@ class CheckpointSignal:
             if wanted <= position and not waiter.done():
                 waiter.set_result(None)
 
+    def wake(self, revision: int) -> None:
+        """Something else is to be known about a revision than how far it is."""
+        for waiter in self._waiting.get(revision, {}):
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def reached(self, revision: int, position: int, *, timeout: float) -> bool:
         """Wait until a revision may have reached `position`; False when the time is up."""
         if self._positions.get(revision, 0) >= position:
@@ -80,7 +86,5 @@ class CheckpointSignal:
             self.announce(revision, position)
 
     def _wake_all(self) -> None:
-        for waiters in self._waiting.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        for revision in self._waiting:
+            self.wake(revision)

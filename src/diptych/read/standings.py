@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.read.database import Standing, Stop, Wanted
+from diptych.read.database import Slot, Standing, Stop, Wanted
 from diptych.read.schema import CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
 from diptych.store.contract import Point
 
@@ -34,6 +34,16 @@ ADVANCE: Final = (
 POSITIONS: Final = sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position)).group_by(
     CHECKPOINTS.c.revision
 )
+
+
+def checkpoint_of(slot: Slot) -> sa.ColumnElement[bool]:
+    """The condition for one row."""
+    columns: Any = CHECKPOINTS.c
+    return sa.and_(
+        columns.view == slot.view,
+        columns.revision == slot.revision,
+        columns.partition == slot.partition,
+    )
 
 
 def select_standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:

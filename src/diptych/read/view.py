@@ -5,14 +5,14 @@ from dataclasses import is_dataclass
 from datetime import timedelta
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 import sqlalchemy as sa
 
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
-from diptych.read.bound_view import BoundView
+from diptych.read.bound_view import BoundView, Part
 from diptych.read.columns import RowLayout
 from diptych.read.fold import Rule, many_keys, one_key, with_key
 from diptych.read.model import ReadModel
@@ -23,6 +23,8 @@ E = TypeVar("E")
 K = TypeVar("K")
 
 MAX_LAG = timedelta(seconds=10)
+
+_MOST_PARTITIONS: Final = 64
 
 
 class View(ReadModel, Generic[Row]):
@@ -43,6 +45,9 @@ class View(ReadModel, Generic[Row]):
         search: text fields that full-text search looks in.
         max_lag: how old the oldest event may be that is not in the table yet.
         version: stands for the rule in the fingerprint, instead of the source code of `project`.
+        partitions: how many projectors share the rows between them, each those of its keys. Every
+            one of them reads all events; so it pays where folding and writing are what takes
+            long, on PostgreSQL with several processes. Another number is another revision.
 
     Raises:
         ConfigurationError: an event type lacks the key, a column cannot be what it is used for,
@@ -62,6 +67,7 @@ class View(ReadModel, Generic[Row]):
         search: Sequence[str] = (),
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
+        partitions: int = 1,
     ) -> None: ...
 
     @overload
@@ -78,6 +84,7 @@ class View(ReadModel, Generic[Row]):
         search: Sequence[str] = (),
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
+        partitions: int = 1,
     ) -> None: ...
 
     def __init__(
@@ -93,8 +100,11 @@ class View(ReadModel, Generic[Row]):
         search: Sequence[str] = (),
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
+        partitions: int = 1,
     ) -> None:
         _require_frozen(row)
+        if not 1 <= partitions <= _MOST_PARTITIONS:
+            raise ConfigurationError(f"view {name}: partitions= takes 1 to {_MOST_PARTITIONS}")
         self.row_type, self.layout = row, RowLayout(row)
         fields = (key,) if isinstance(key, str) else key
         self.shape = Shape(fields, tuple(map(tuple, indexes)), tuple(search))
@@ -104,8 +114,9 @@ class View(ReadModel, Generic[Row]):
             events=events,
             rule=(project, keys),
             version=version,
-            shape=(row, fields, self.shape.indexes, self.shape.search),
+            shape=(row, fields, self.shape.indexes, self.shape.search, *_split(partitions)),
             max_lag=max_lag,
+            partitions=partitions,
         )
         if keys is None:
             self._require_key(fields)
@@ -122,7 +133,9 @@ class View(ReadModel, Generic[Row]):
         """Reads the key from a row, or from an event that has its fields."""
         return attrgetter(*self.shape.key)
 
-    def bind(self, revision: int, dialect: sa.Dialect) -> BoundView[Row]:
+    def bind(
+        self, revision: int, dialect: sa.Dialect, *, partition: int | None = None
+    ) -> BoundView[Row]:
         table = view_table(revised(self.name, revision), self.layout, self.shape, dialect)
         return BoundView(
             rule=self.rule,
@@ -131,6 +144,7 @@ class View(ReadModel, Generic[Row]):
             dialect=dialect,
             search=self.shape.search,
             stream_prefix=self.stream_prefix,
+            part=None if partition is None else Part(partition, self.partitions),
         )
 
     def _rule(
@@ -168,6 +182,11 @@ class View(ReadModel, Generic[Row]):
                             f" lacks: add the field to the event, or give View(keys=) a function"
                             " from the event to the keys of its rows"
                         )
+
+
+def _split(partitions: int) -> tuple[int, ...]:
+    """A view that is not split has the fingerprint that it had before there were partitions."""
+    return (partitions,) if partitions > 1 else ()
 
 
 def _has(event: type[Any], name: str) -> bool:

@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from diptych.clock import Clock
 from diptych.failpoints import armed
-from diptych.read.projector import Projector, Target
-from diptych.read.revision import register, whereabouts
+from diptych.read.checkpoint import position_of
+from diptych.read.database import Slot
+from diptych.read.lease import Leases
+from diptych.read.projector import Projector
+from diptych.read.revision import Target, register
 from diptych.read.rows import Rows
 from diptych.read.signal import CheckpointSignal
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.read.view import View
+from diptych.read.worker import Worker
 from diptych.store.contract import START, Criterion, LogPage, Point
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.clock import FixedClock
@@ -61,6 +65,7 @@ class Reader(Generic[Row]):
     target: Target
     signal: CheckpointSignal
     clock: Clock
+    worker: Worker
 
     async def catch_up(self) -> None:
         """Project what is left, without a crash.
@@ -69,27 +74,33 @@ class Reader(Generic[Row]):
             ProjectionStopped: the view cannot apply an event, which is the cause.
             TimeoutError: it is still trying after 30 s.
         """
-        projector = self._projector()
+        projectors = [self._projector(slot) for slot in self.target.slots]
         head = (await self.log.head()).position
         arriving = self.signal.reached(self.target.revision, head, timeout=_DEADLINE)
-        running, there = asyncio.create_task(projector.run()), asyncio.ensure_future(arriving)
-        await asyncio.wait({running, there}, return_when=asyncio.FIRST_COMPLETED)
+        there = asyncio.ensure_future(arriving)
+        running = [asyncio.create_task(each.run()) for each in projectors]
+        tasks: list[asyncio.Future[Any]] = [there, *running]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         in_time = there.done() and there.result()
-        running.cancel()
-        there.cancel()
-        await asyncio.gather(running, there, return_exceptions=True)
-        self._require_running(projector)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for projector in projectors:
+            self._require_running(projector)
         if not in_time:
-            raise TimeoutError(f"{self.view!r} did not get to the end: {projector.error}")
+            error = " ".join(each.error for each in projectors)
+            raise TimeoutError(f"{self.view!r} did not get to the end: {error}")
 
     async def catch_up_with_crashes(self) -> None:
         """Crash before and again behind the commit of every page: each is delivered twice.
 
         Raises: ProjectionStopped: the view cannot apply an event, which is the cause.
         """
-        while await self._position() < (await self.log.head()).position:
-            await self._crash("projector.before_commit")
-            await self._crash("projector.after_commit")
+        head = (await self.log.head()).position
+        for slot in self.target.slots:
+            while await self._position(slot) < head:
+                await self._crash(slot, "projector.before_commit")
+                await self._crash(slot, "projector.after_commit")
         await self.catch_up()
 
     async def rows(self) -> list[Row]:
@@ -104,8 +115,8 @@ class Reader(Generic[Row]):
                 found += page.items
             return found
 
-    async def _crash(self, place: str) -> None:
-        projector = self._projector()
+    async def _crash(self, slot: Slot, place: str) -> None:
+        projector = self._projector(slot)
         with armed(place, _crash):
             try:
                 async with asyncio.timeout(_DEADLINE):
@@ -114,13 +125,15 @@ class Reader(Generic[Row]):
                 return
         self._require_running(projector)
 
-    async def _position(self) -> int:
+    async def _position(self, slot: Slot) -> int:
         async with self.database.snapshot() as snapshot:
-            return (await whereabouts(snapshot, self.target.slot))[1]
+            return await position_of(snapshot, slot)
 
-    def _projector(self) -> Projector:
+    def _projector(self, slot: Slot) -> Projector:
         return Projector(
             self.target,
+            slot,
+            holder=self.worker.id,
             store=self.log,
             database=self.database,
             signal=self.signal,
@@ -145,7 +158,9 @@ async def reader(
             [view], database=database, log_id=log.log_id, head=START, at=clock.now()
         )
         target = Target(view, revisions[view.name], 0)
-        yield Reader(view, log, database, target, signal, clock)
+        worker = Worker.here(clock.new_id())
+        await Leases(worker, [target.revision], database=database).renew(())
+        yield Reader(view, log, database, target, signal, clock, worker)
     finally:
         await signal.close()
         await database.close()
