@@ -140,7 +140,7 @@ def join(
         inner.info[_UNITS] = {}
         event.listen(inner, "before_commit", _before_commit)
         event.listen(inner, "after_commit", _after_commit)
-        event.listen(inner, "after_soft_rollback", _after_rollback)
+        event.listen(inner, "after_transaction_end", _after_end)
     units: dict[UUID, Unit] = inner.info[_UNITS]
     unit = units.get(store.log_id)
     if unit is None or unit.ended:
@@ -162,8 +162,9 @@ def _after_commit(session: SqlSession) -> None:
         unit.committed()
 
 
-def _after_rollback(session: SqlSession, previous: Any) -> None:
-    if not previous.nested and previous.parent is None:
+def _after_end(session: SqlSession, transaction: Any) -> None:
+    """However it ended, if it was no savepoint; what was committed is known by then."""
+    if transaction.parent is None:
         for unit in _open_units(session):
             unit.rolled_back()
 

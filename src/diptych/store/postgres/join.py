@@ -27,7 +27,7 @@ class Joiner:
 
     def __init__(self, sql: Statements, *, log_id: UUID, shown: str, clock: Clock | None) -> None:
         self._meta = sa.text(sql["meta"])
-        self._append = sa.text(_PARAMETER.sub(r":p\1", sql["append"]))
+        self._append = sa.text(_PARAMETER.sub(r"(:p\1)", sql["append"]))
         self._log_id, self._shown, self._clock = log_id, shown, clock
 
     def append(self, connection: sa.Connection, appends: Sequence[Append]) -> Sequence[Answer]:
