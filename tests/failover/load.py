@@ -58,6 +58,10 @@ class Load:
         """How many have met a lost answer."""
         return sum(asked.may_be_there for asked in self.history)
 
+    def under_way(self, moment: float) -> int:
+        """How many had been asked before `moment` and were answered after it."""
+        return sum(asked.began < moment < asked.ended for asked in self.history)
+
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._client(n)) for n in range(self._clients)]
 

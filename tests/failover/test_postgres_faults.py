@@ -1,13 +1,13 @@
 """A PostgreSQL server is killed, restarted and robbed of its connections under load."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from diptych.read.postgres.database import PostgresReadDatabase
-from diptych.store.contract import EventStore
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing.conformance.steps import log_of, opened
 from tests.failover.history import demand
@@ -82,22 +82,30 @@ async def watched(url: str) -> AsyncIterator[Load]:
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [all_connections_ended, one_backend_killed, restarted, stopped_without_a_checkpoint, killed],
+    ("fault", "times"),
+    [
+        (all_connections_ended, 4),
+        (one_backend_killed, 1),
+        (restarted, 2),
+        (stopped_without_a_checkpoint, 1),
+        (killed, 1),
+    ],
 )
 async def test_under_load_all_is_there_once_and_projections_go_on(
-    server: PostgresServer, url: str, fault: Callable[[PostgresServer], None]
+    server: PostgresServer, url: str, fault: Callable[[PostgresServer], None], times: int
 ) -> None:
     async with watched(url) as load:
-        await load.more(60)
-        await asyncio.to_thread(fault, server)
-        await load.more(60)
+        for _ in range(times):
+            await load.more(60)
+            moment = time.monotonic()
+            await asyncio.to_thread(fault, server)
+            await load.more(60)
+            assert load.under_way(moment)
 
 
 async def test_an_append_outlasts_a_restart_without_its_caller_knowing(
     server: PostgresServer, url: str
 ) -> None:
-    store: EventStore
     async with opened(PostgresEventStore(url)) as store:
         async with loading(store, clients=4) as load:
             await load.more(10)
