@@ -85,7 +85,7 @@ def _is_there(service: Process, created: httpx.Response) -> bool:
     return answer.status_code == 200 and "diptych-stale" not in answer.headers
 
 
-def test_it_stops_cleanly_and_said_what_is_in_force(service: Process, postgres_url: str) -> None:
+def test_it_stops_cleanly_and_said_what_is_in_force(service: Process) -> None:
     started = parts(service)
     assert len(started) >= 4
     create(service)
@@ -96,7 +96,6 @@ def test_it_stops_cleanly_and_said_what_is_in_force(service: Process, postgres_u
     for fact in ("PostgreSQL 1", "fsync", "synchronous_commit", "order_summaries", "curl"):
         assert fact in printed
     assert "export DIPTYCH_LOG=$POSTGRES" in printed
-    assert postgres_url.rpartition("/")[2] not in printed.partition("Diptych order service")[0]
 
 
 def test_status_says_who_projects(service: Process, postgres_url: str) -> None:
@@ -125,7 +124,6 @@ def test_a_private_server_keeps_its_data() -> None:
 def test_a_database_that_is_not_there_is_told_and_nothing_is_left_running() -> None:
     ended = run_module(STARTER, PORT="0", POSTGRES="postgresql://nobody:secret@127.0.0.1:1/none")
     assert ended.returncode == 1
-    assert "The order service cannot run: " in ended.stderr
-    assert "127.0.0.1:1" in ended.stderr
+    assert "nobody@127.0.0.1:1/none: nothing listens there" in ended.stderr
     assert "secret" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
