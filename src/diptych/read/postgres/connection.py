@@ -13,9 +13,8 @@ pooler may hand the next transaction to another server process.
 - A write transaction is READ COMMITTED: it sees what was committed before each statement, so
   that whoever waited for a row or for the exclusive lock sees what the one before did. A process
   that is stopped in the middle of one loses its locks after `_IDLE_SECONDS`: the server ends it.
-  It does not wait for the disk: after a crash of the server the last rows and their checkpoint
-  are gone together, and are made again from the log. Only where a replica is read does it wait,
-  as what is not on disk is not sent there.
+  It waits for the disk, or an idle projector would not notice that a crash of the server took
+  its last rows back; it does not wait for standbys, as all it wrote can be made again.
 
 A cancelled statement is ended by the driver: it asks the server to cancel it. COMMIT is never
 cancelled: whoever is cancelled meanwhile still waits for its end. What became of a COMMIT whose
@@ -23,25 +22,50 @@ connection was lost is unknown; the checkpoint tells it when the projector reads
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from diptych.errors import DiptychError, StorageBusy, StoreError
 from diptych.postgres_library.driver import Connection as Driver
 from diptych.postgres_library.errors import is_lost, sqlstate, translate
+from diptych.read.database import Parameters
 from diptych.read.postgres.cores import Cores
 
 _IDLE_SECONDS: Final = 10
-_QUERY_IDLE_SECONDS: Final = 60
 _LOCK_SECONDS: Final = 10
 _END_SECONDS: Final = 5.0
 _CANNOT: Final = ("08", "40", "53", "55P03", "57", "58", "XX")
 """States, or their first two characters, that are not the statement's own fault."""
+
+
+_SNAPSHOT: Final = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL search_path = <schema>, public;
+"""
+_QUERY: Final = f"""{_SNAPSHOT}
+SET LOCAL statement_timeout = <milliseconds>;
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+"""
+_PROJECTING: Final = f"""{_SNAPSHOT}
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off
+"""
+_EITHER: Final = """
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL search_path = <schema>, public;
+SET LOCAL lock_timeout = '<lock_seconds>s';
+SET LOCAL idle_in_transaction_session_timeout = '<idle_seconds>s';
+"""
+_WRITING: Final = f"{_EITHER} SET LOCAL synchronous_commit = local"
+_EXCLUSIVE: Final = f"{_EITHER} SELECT pg_advisory_xact_lock(<lock>)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +78,23 @@ class Begins:
     exclusive: str
 
     @classmethod
-    def of(cls, schema: str, *, statement_seconds: float, replicated: bool) -> "Begins":
-        path = f"SET LOCAL search_path = {schema}, public;"
-        snapshot = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {path}"
-        writing = (
-            f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {path}"
-            f" SET LOCAL lock_timeout = '{_LOCK_SECONDS}s';"
-            f" SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
-        )
-        together = "" if replicated else "; SET LOCAL synchronous_commit = off"
+    def of(cls, schema: str, *, statement_seconds: float) -> "Begins":
         milliseconds = max(int(statement_seconds * 1000), 1)  # 0 would be no limit
-        return cls(
-            query=f"{snapshot} SET LOCAL statement_timeout = {milliseconds};"
-            f" SET LOCAL idle_in_transaction_session_timeout = '{_QUERY_IDLE_SECONDS}s'",
-            projecting=f"{snapshot} SET LOCAL enable_seqscan = off;"
-            " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
-            writing=writing + together,
-            exclusive=f"{writing}; SELECT pg_advisory_xact_lock({_lock_of(schema)})",
-        )
+        given = {
+            "<schema>": schema,
+            "<milliseconds>": str(milliseconds),
+            "<lock>": str(_lock_of(schema)),
+            "<lock_seconds>": str(_LOCK_SECONDS),
+            "<idle_seconds>": str(_IDLE_SECONDS),
+        }
+        return cls(*(_filled(each, given) for each in (_QUERY, _PROJECTING, _WRITING, _EXCLUSIVE)))
+
+
+def _filled(message: str, given: Mapping[str, str]) -> str:
+    """Settings take no parameters. A schema's name was checked, all else is a number of ours."""
+    for name, value in given.items():
+        message = message.replace(name, value)
+    return message
 
 
 def _lock_of(schema: str) -> int:
@@ -92,24 +115,28 @@ class Connection:
     def lost(self) -> bool:
         return self.driver.is_closed()
 
-    async def core(self) -> AsyncConnection:
-        """SQLAlchemy's connection over this one."""
+    async def run(
+        self, statement: sa.Executable, parameters: Parameters | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """Run a statement of SQLAlchemy; the rows, if it returns any.
+
+        Raises: StoreError, or the statement's own error.
+        """
         if self._core is None:
             self._core = await self._cores.over(self.driver)
-        return self._core
+        try:
+            result = await self._core.execute(statement, parameters)
+            return result.fetchall() if result.returns_rows else ()
+        except DBAPIError as error:
+            raise self._meaning_or_own(error) from error
+        except asyncio.CancelledError:
+            self._core = None  # SQLAlchemy takes the connection for lost; the driver knows better
+            raise
 
     def meaning(self, error: Exception) -> DiptychError:
         if sqlstate(error) == "57014":
             return StorageBusy(f"{self.shown}: a statement took longer than statement_timeout")
         return translate(error, self.shown)
-
-    def meaning_or_own(self, error: DBAPIError) -> Exception:
-        """What the database cannot do is a `StoreError`; a statement's own fault stays as it is."""
-        cause = getattr(error.orig, "__cause__", None) or error.orig or error
-        state = sqlstate(cause)
-        if isinstance(cause, Exception) and (is_lost(cause) or {state, state[:2]} & {*_CANNOT}):
-            return self.meaning(cause)
-        return error
 
     async def begin(self, message: str) -> None:
         """Raises: StoreError."""
@@ -166,6 +193,14 @@ class Connection:
             await self.driver.close(timeout=_END_SECONDS)
         except Exception:  # noqa: BLE001 - it is gone either way
             self.driver.terminate()
+
+    def _meaning_or_own(self, error: DBAPIError) -> Exception:
+        """What the database cannot do is a `StoreError`; a statement's own fault stays as it is."""
+        cause = getattr(error.orig, "__cause__", None) or error.orig or error
+        state = sqlstate(cause)
+        if isinstance(cause, Exception) and (is_lost(cause) or {state, state[:2]} & {*_CANNOT}):
+            return self.meaning(cause)
+        return error
 
     async def _settle(self, committing: asyncio.Future[str]) -> None:
         deadline = asyncio.get_running_loop().time() + _END_SECONDS

@@ -62,4 +62,8 @@ class Cores:
         return dbapi.connect(**self._options)
 
     async def _take(self) -> Any:
-        return self._next
+        """Once for each: SQLAlchemy must not connect by itself to replace a connection."""
+        taken, self._next = self._next, None
+        if taken is None:
+            raise OSError("the connection was lost")
+        return taken

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from diptych.errors import HistoryDiverged, SchemaMismatch, StorageDenied
+from diptych.postgres_library.errors import translate
 from diptych.postgres_library.url import PostgresUrl
 from diptych.read.postgres.connection import Connection
 from diptych.read.schema import META, OWN_TABLES, SCHEMA_VERSION
@@ -19,12 +20,9 @@ async def prepare(connection: Connection, url: PostgresUrl, *, log_id: UUID) -> 
         SchemaMismatch: the schema is one of another version.
         HistoryDiverged: it follows another log.
     """
-    try:
-        if not await _is_there(connection, url):
-            await _create(connection, url, log_id)
-        await check(connection, url, log_id=log_id)
-    except DBAPIError as error:
-        raise connection.meaning_or_own(error) from error
+    if not await _is_there(connection, url):
+        await _create(connection, url, log_id)
+    await check(connection, url, log_id=log_id)
 
 
 async def check(connection: Connection, url: PostgresUrl, *, log_id: UUID) -> None:
@@ -55,34 +53,38 @@ async def _is_there(connection: Connection, url: PostgresUrl) -> bool:
 
 
 async def _meta(connection: Connection) -> tuple[int, UUID]:
-    core = await connection.core()
-    version, log_id = (await core.execute(sa.select(META.c.schema_version, META.c.log_id))).one()
-    return version, log_id
+    rows = await connection.run(sa.select(META.c.schema_version, META.c.log_id))
+    return rows[0].schema_version, rows[0].log_id
 
 
 async def _create(connection: Connection, url: PostgresUrl, log_id: UUID) -> None:
-    driver = connection.driver
     try:
-        known = await driver.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", url.schema)
-        if not known:
-            await driver.execute(f"CREATE SCHEMA {url.schema}")
-        core = await connection.core()
+        await _create_schema(connection, url.schema)
         for table in OWN_TABLES:
-            await core.execute(sa.schema.CreateTable(table))
+            await connection.run(sa.schema.CreateTable(table))
             for index in table.indexes:
-                await core.execute(sa.schema.CreateIndex(index))
-        meta = sa.insert(META).values(only=1, schema_version=SCHEMA_VERSION, log_id=log_id)
-        await core.execute(meta)
+                await connection.run(sa.schema.CreateIndex(index))
     except DBAPIError as error:
-        raise _denied(connection.meaning_or_own(error), url) from error
+        cause = error.orig.__cause__ if error.orig else None
+        raise _denied(translate(cause or error, url.shown), url) from error
     except Exception as error:
         raise _denied(connection.meaning(error), url) from error
+    await connection.run(
+        sa.insert(META).values(only=1, schema_version=SCHEMA_VERSION, log_id=log_id)
+    )
+
+
+async def _create_schema(connection: Connection, schema: str) -> None:
+    """Who lacks the right to create schemas may still use one that was made for them."""
+    known = "SELECT 1 FROM pg_namespace WHERE nspname = $1"
+    if not await connection.driver.fetchval(known, schema):
+        await connection.run(sa.schema.CreateSchema(schema))
 
 
 def _denied(error: Exception, url: PostgresUrl) -> Exception:
     if not isinstance(error, StorageDenied):
         return error
     return StorageDenied(
-        f"{error}; let an owner of the database run: CREATE SCHEMA IF NOT EXISTS {url.schema};"
-        f" GRANT USAGE, CREATE ON SCHEMA {url.schema} TO …"
+        f"{error}; let an owner of the database make schema {url.schema} and grant this user all"
+        " rights on it"
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from diptych.errors import StoreClosed
 from diptych.postgres_library.errors import sqlstate
@@ -65,11 +64,7 @@ class PostgresSnapshot:
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         async with self._turn:
             self._require_open()
-            core = await self._connection.core()
-            try:
-                return (await core.execute(statement)).fetchall()
-            except DBAPIError as error:
-                raise self._connection.meaning_or_own(error) from error
+            return await self._connection.run(statement)
 
     def _require_open(self) -> None:
         if self._ended:

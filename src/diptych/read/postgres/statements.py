@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, Insert, insert
 
+from diptych.read.columns import ColumnType
 from diptych.read.database import Wanted
 from diptych.read.standings import ADVANCE, MINE, POSITIONS, select_standings
-from diptych.read.table import POSITION, SEARCH, VERSION, ViewTable
+from diptych.read.table import POSITION, SEARCH, TENANT, VERSION, ViewTable
 
 Compiled = tuple[str, tuple[object, ...]]
+
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,11 @@ class Statements:
         columns = [table.c[name] for name in view.fields]
         at_key = sa.and_(*(table.c[name] == sa.bindparam(name) for name in key))
         got = sa.select(*columns, table.c[POSITION], table.c[VERSION]).where(at_key)
-        insert = _insert(view, self._dialect)
         return TableStatements(
-            load=_load(view, self._dialect),
+            load=self._text(_load(view), *key),
             get=self._text(got, *key),
-            insert=insert,
-            update=f"{insert} {_on_conflict(view, self._dialect)}",
+            insert=self._text(_insert(view), *view.saved),
+            update=self._text(_update(view), *view.saved),
             remove=self._text(sa.delete(table).where(at_key), *key),
         )
 
@@ -98,63 +101,60 @@ def _in_schema(statement: sa.ClauseElement, dialect: sa.Dialect, schema: str) ->
     return str(compiled)
 
 
-# Many rows. Names of columns are quoted by SQLAlchemy; all other text is ours
+# Many rows
 
 
-def _load(view: ViewTable, dialect: sa.Dialect) -> str:
+def _load(view: ViewTable) -> sa.Select[Any]:
     """One search of the key's index for each key: LIMIT keeps it from becoming another join."""
-    quote, key = dialect.identifier_preparer.quote, view.full_key
-    names = [quote(name) for name in (key[0], *view.fields)]
-    at_key = " AND ".join(f"{quote(name)} = k{number}" for number, name in enumerate(key))
-    one = f"SELECT {', '.join(names)} FROM {quote(view.name)} WHERE {at_key} LIMIT 1"  # noqa: S608
-    source = _unnested(view, key, dialect)
-    return f"SELECT found.* FROM {source} CROSS JOIN LATERAL ({one}) AS found"  # noqa: S608
+    columns, given = view.table.c, _given(view, view.full_key)
+    at_key = sa.and_(*(columns[name] == given.c[name] for name in view.full_key))
+    found = sa.select(columns[TENANT], *(columns[name] for name in view.fields))
+    one = found.where(at_key).limit(sa.literal_column("1")).lateral("found")
+    loaded: sa.Select[Any] = sa.select(*one.c)
+    return loaded.select_from(given.join(one, sa.true()))
 
 
-def _insert(view: ViewTable, dialect: sa.Dialect) -> str:
-    quote = dialect.identifier_preparer.quote
-    names = ", ".join(quote(name) for name in view.saved)
-    values = ", ".join(
-        _WORDS % f"k{number}" if name == SEARCH else f"k{number}"
-        for number, name in enumerate(view.saved)
-    )
-    source = _unnested(view, view.saved, dialect)
-    return f"INSERT INTO {quote(view.name)} ({names}) SELECT {values} FROM {source}"  # noqa: S608
+def _insert(view: ViewTable) -> Insert:
+    given = _given(view, view.saved)
+    values = [_words(given.c[name]) if name == SEARCH else given.c[name] for name in view.saved]
+    return insert(view.table).from_select(view.saved, sa.select(*values))
 
 
-def _on_conflict(view: ViewTable, dialect: sa.Dialect) -> str:
+def _update(view: ViewTable) -> Insert:
     """An upsert, because it finds its row by the index whatever the plan."""
-    quote = dialect.identifier_preparer.quote
-    key = ", ".join(quote(name) for name in view.full_key)
-    changed = [quote(name) for name in view.saved if name not in (*view.full_key, SEARCH)]
-    sets = [f"{name} = excluded.{name}" for name in changed]
+    new = _insert(view)
+    changed: dict[str, Any] = {
+        name: new.excluded[name] for name in view.saved if name not in view.full_key
+    }
     if view.searchable:
-        sets.append(f"{SEARCH} = coalesce(excluded.{SEARCH}, {quote(view.name)}.{SEARCH})")
-    return f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(sets)}"
+        changed[SEARCH] = sa.func.coalesce(new.excluded[SEARCH], view.table.c[SEARCH])
+    return new.on_conflict_do_update(index_elements=list(view.full_key), set_=changed)
 
 
-def _unnested(view: ViewTable, names: Sequence[str], dialect: sa.Dialect) -> str:
-    types = [_array_type(view.table.c[name], dialect) for name in names]
-    arrays = ", ".join(f"${number}::{each}[]" for number, each in enumerate(types, 1))
-    columns = ", ".join(f"k{number}" for number in range(len(names)))
-    return f"unnest({arrays}) AS k({columns})"
+def _given(view: ViewTable, names: Sequence[str]) -> sa.TableValuedAlias:
+    """The arrays as a table whose columns have the names of the view's."""
+    arrays = [sa.bindparam(name, type_=ARRAY(_element(view.table.c[name]))) for name in names]
+    columns = [sa.column(name, _element(view.table.c[name])) for name in names]
+    return sa.func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
 
 
-def _array_type(column: sa.Column[Any], dialect: sa.Dialect) -> str:
+def _element(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
     """The column's type without its collation and precision, which arrays have not."""
-    stored = column.type.dialect_impl(dialect)
-    stored = getattr(stored, "impl_instance", stored)
-    if isinstance(stored, sa.String | TSVECTOR):
-        return "text"
+    declared = column.type
+    stored = declared.load_dialect_impl(_DIALECT) if isinstance(declared, ColumnType) else declared
+    if isinstance(stored, sa.String):
+        return sa.Text()
     if isinstance(stored, sa.Numeric) and not isinstance(stored, sa.Float):
-        return "numeric"
-    return str(stored.compile(dialect=dialect))
+        return sa.Numeric()
+    return stored
 
 
 # Full-text search. Words were decided in `diptych.read.search`, so no parser of PostgreSQL may
 # split them again: a word is a lexeme as it is
 
-_WORDS: Final = "array_to_tsvector(string_to_array(%s, ' '))"
+
+def _words(text: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
+    return sa.func.array_to_tsvector(sa.func.string_to_array(text, sa.literal_column("' '")))
 
 
 def search_condition(view: ViewTable) -> sa.ColumnElement[bool]:

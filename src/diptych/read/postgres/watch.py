@@ -28,14 +28,14 @@ class Watch:
         listens: bool,
     ) -> None:
         self._pool, self._positions = Pool(connect, limit=1), positions
-        self._listener = Listener(url, f"{url.schema}_moved", self._hear) if listens else None
+        self._listener = Listener(url, f"{url.schema}_moved") if listens else None
         self._heard = True
         self._looked_at = 0.0
         self._seen: Mapping[int, int] | None = None
 
     def start(self) -> None:
         if self._listener is not None:
-            self._listener.start()
+            self._listener.start(self._hear)
 
     async def stop(self) -> None:
         if self._listener is not None:

@@ -5,7 +5,6 @@ from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from diptych.errors import InvalidInput
 from diptych.postgres_library.errors import sqlstate
@@ -30,12 +29,7 @@ class PostgresTransaction:
     async def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
     ) -> Sequence[sa.Row[Any]]:
-        core = await self._connection.core()
-        try:
-            result = await core.execute(statement, parameters)
-            return result.fetchall() if result.returns_rows else ()
-        except DBAPIError as error:
-            raise self._connection.meaning_or_own(error) from error
+        return await self._connection.run(statement, parameters)
 
     async def create(self, table: sa.Table | ViewTable) -> None:
         made = table.table if isinstance(table, ViewTable) else table
