@@ -184,7 +184,7 @@ class ReadSide:
         return _Running(targets, consistency, signal, projecting)
 
     def _project(self, targets: Sequence[Target], signal: CheckpointSignal) -> Projecting:
-        worker = Worker.here(self._clock.new_id())
+        worker = Worker.here()
         revisions = [target.revision for target in targets]
         projectors = [
             Projector(

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,14 @@ class Worker:
     process: str
 
     @classmethod
-    def here(cls, worker_id: UUID) -> Self:
-        """This process. Ask for it behind a fork, not before."""
+    def here(cls) -> Self:
+        """A new worker in this process. Ask for it behind a fork, not before.
+
+        Its id is not one of the clock: processes may have equal clocks in a test.
+        """
         pid = os.getpid()
         process = f"{_machine()} {pid} {_state_and_start(pid)[1]}"
-        return cls(worker_id.hex, f"{socket.gethostname()}/{pid}", process)
+        return cls(uuid.uuid4().hex, f"{socket.gethostname()}/{pid}", process)
 
 
 def is_gone(process: str) -> bool:

@@ -158,7 +158,7 @@ async def reader(
             [view], database=database, log_id=log.log_id, head=START, at=clock.now()
         )
         target = Target(view, revisions[view.name], 0)
-        worker = Worker.here(clock.new_id())
+        worker = Worker.here()
         await Leases(worker, [target.revision], database=database).renew(())
         yield Reader(view, log, database, target, signal, clock, worker)
     finally:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -14,8 +13,8 @@ from diptych.read.worker import Worker, is_gone
 def other_process() -> tuple[subprocess.Popen[bytes], str]:
     """A process that waits, and what it calls itself."""
     code = (
-        "from uuid import uuid4; from diptych.read.worker import Worker; import sys;"
-        "print(Worker.here(uuid4()).process, flush=True); sys.stdin.read()"
+        "from diptych.read.worker import Worker; import sys;"
+        "print(Worker.here().process, flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -25,13 +24,13 @@ def other_process() -> tuple[subprocess.Popen[bytes], str]:
 
 
 def test_this_process_is_there() -> None:
-    worker = Worker.here(uuid4())
+    worker = Worker.here()
     assert not is_gone(worker.process)
     assert worker.name.endswith(f"/{os.getpid()}")
 
 
 def test_two_workers_of_one_process_are_two() -> None:
-    assert Worker.here(uuid4()).id != Worker.here(uuid4()).id
+    assert Worker.here().id != Worker.here().id
 
 
 def test_a_process_that_was_killed_is_gone_even_before_its_parent_knows() -> None:
@@ -45,20 +44,20 @@ def test_a_process_that_was_killed_is_gone_even_before_its_parent_knows() -> Non
 
 
 def test_a_process_that_got_the_number_of_an_earlier_one_is_another() -> None:
-    machine, pid, started = Worker.here(uuid4()).process.split(" ")
+    machine, pid, started = Worker.here().process.split(" ")
     if not started:
         pytest.skip("this system does not tell when a process began")
     assert is_gone(f"{machine} {pid} {int(started) - 1}")
 
 
 def test_a_process_of_another_machine_is_never_taken_to_be_gone() -> None:
-    _, pid, started = Worker.here(uuid4()).process.split(" ")
+    _, pid, started = Worker.here().process.split(" ")
     assert not is_gone(f"elsewhere 999999999 {started}")
     assert not is_gone(f"elsewhere {pid} 1")
 
 
 def test_a_process_of_another_user_is_there() -> None:
     """The first process always is; who may not signal it learns only that."""
-    machine, _, _ = Worker.here(uuid4()).process.split(" ")
+    machine, _, _ = Worker.here().process.split(" ")
     started = Path("/proc/1/stat").read_text("utf-8").rpartition(")")[2].split()[19]
     assert not is_gone(f"{machine} 1 {started}")
