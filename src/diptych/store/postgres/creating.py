@@ -50,7 +50,8 @@ async def identify(
         return Facts(log_id, await _durability(connection, sql))
     except Exception as error:
         if sqlstate(error) == _DENIED:
-            raise StorageDenied(f"{url.shown}: {_rights(url, error)}") from error
+            there = bool(await connection.fetchval(sql["has_schema"]))
+            raise StorageDenied(f"{url.shown}: {_rights(url, error, there=there)}") from error
         if sqlstate(error) in _TAKEN:
             raise StoreError(
                 f"{url.shown}: schema {url.schema} holds something else: give the log its own"
@@ -114,6 +115,7 @@ async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) 
     return uuid_of(log_id)
 
 
-def _rights(url: PostgresUrl, error: BaseException) -> str:
+def _rights(url: PostgresUrl, error: BaseException, *, there: bool) -> str:
     words = getattr(error, "message", "a right is missing")
-    return f"cannot make or use schema {url.schema} ({words}): {_OWN}"
+    advice = f"open the log once as the schema's owner, then {_GRANT}" if there else _OWN
+    return f"cannot make or use schema {url.schema} ({words}): {advice}"

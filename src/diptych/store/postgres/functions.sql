@@ -7,7 +7,8 @@
 CREATE FUNCTION diptych.commands_1(tenants text[], principals text[], ids uuid[])
 RETURNS json LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 BEGIN
     RETURN (
@@ -33,7 +34,8 @@ CREATE FUNCTION diptych.meeting_1(criterion json, of_tenant text, of_categories 
     after bigint, through bigint, most bigint)
 RETURNS SETOF bigint LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     wanted text[] := ARRAY(SELECT json_array_elements_text(criterion->'tags'));
@@ -110,7 +112,8 @@ CREATE FUNCTION diptych.append_1(
     OUT head bigint, OUT head_id uuid, OUT versions text, OUT refused text
 ) LANGUAGE plpgsql
 SET lock_timeout = '10s' SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     members   integer := cardinality(member_writes);

@@ -66,7 +66,13 @@ _HEARING, _DEAF = 0.5, 0.02
 """Seconds between looks at the head while somebody waits: NOTIFY tells of most, or of nothing."""
 _READING: Final = WantedConnection(
     "diptych read",
-    {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off", "statement_timeout": "0"},
+    {
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "statement_timeout": "0",
+    },
 )
 """Plans that are kept were often made while the tables were small: they must use the indexes."""
 
