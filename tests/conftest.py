@@ -1,6 +1,7 @@
 """Servers that tests ask for by name: started when first asked for, stopped at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -70,12 +71,20 @@ def postgres_versions_url(postgres_versions: PostgresServer) -> Iterator[str]:
     postgres_versions.drop_database(url)
 
 
-@pytest.fixture
-def pgbouncer_url(postgres_url: str) -> Iterator[str]:
-    """The database of `postgres_url`, reached through a PgBouncer in transaction mode."""
+@pytest.fixture(scope="session")
+def to_pgbouncer() -> Callable[[str], AbstractContextManager[str]]:
+    """`with to_pgbouncer(url) as pooled`: the same database through a PgBouncer of its own."""
     try:
         program()
     except NoPgBouncer as reason:
         pytest.skip(str(reason))
-    with pgbouncer(postgres_url) as url:
+    return pgbouncer
+
+
+@pytest.fixture
+def pgbouncer_url(
+    postgres_url: str, to_pgbouncer: Callable[[str], AbstractContextManager[str]]
+) -> Iterator[str]:
+    """The database of `postgres_url`, reached through a PgBouncer in transaction mode."""
+    with to_pgbouncer(postgres_url) as url:
         yield url

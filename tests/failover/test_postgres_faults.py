@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 
@@ -101,6 +101,19 @@ async def test_under_load_all_is_there_once_and_projections_go_on(
             await asyncio.to_thread(fault, server)
             await load.more(60)
             assert load.under_way(moment)
+
+
+async def test_through_a_pooler_all_is_there_once_when_its_connections_end(
+    server: PostgresServer,
+    url: str,
+    to_pgbouncer: Callable[[str], AbstractContextManager[str]],
+) -> None:
+    with to_pgbouncer(url) as pooled:
+        async with watched(f"{pooled}?pooler=transaction") as load:
+            for fault in (all_connections_ended, restarted):
+                await load.more(60)
+                await asyncio.to_thread(fault, server)
+                await load.more(60)
 
 
 async def test_an_append_outlasts_a_restart_without_its_caller_knowing(

@@ -85,6 +85,21 @@ async def test_an_append_is_acknowledged_when_the_standby_has_it_and_not_before(
     assert await asyncio.to_thread(replicated.on_standby) == "1"
 
 
+async def test_what_a_restarted_server_still_knows_is_acknowledged_when_the_standby_has_it(
+    replicated: Replicated,
+) -> None:
+    """After a crash the commit is there for everybody to see, though no standby has it yet."""
+    append = asyncio.create_task(replicated.store.append(add(to("order-1", expecting=0))))
+    first = await replicated.waiting()
+    await asyncio.to_thread(replicated.primary.kill)
+    await asyncio.to_thread(replicated.primary.restart)
+    await replicated.waiting(other_than=first)
+    assert not append.done()
+    await asyncio.to_thread(replicated.standby.attach)
+    assert (await append).repeated
+    assert await asyncio.to_thread(replicated.on_standby) == "1"
+
+
 @pytest.mark.parametrize("how", ["pg_cancel_backend", "pg_terminate_backend"])
 async def test_without_a_command_it_is_unknown(replicated: Replicated, how: str) -> None:
     bare = Append((Write("order-1", (happened(),), ANY_VERSION),))
