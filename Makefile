@@ -4,9 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA   ?= data
+PEERS  := .venv-peers benchmarks/peers/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-postgres test check unit bench clean
+.PHONY: help run run-postgres test check unit bench peers clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +31,14 @@ check: $(VENV)/dev.stamp  ## Style, types and architecture only
 unit: $(VENV)/dev.stamp  ## Only the tests without I/O
 	$(BIN)/pytest tests/unit -q
 
-bench: $(VENV)/dev.stamp  ## Run the benchmarks and write benchmarks/results/
+bench: $(VENV)/dev.stamp peers  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python -m benchmarks
 
+peers:  # What the benchmarks compare with, where it can be installed; they say what is missing
+	-@$(MAKE) --no-print-directory --keep-going $(PEERS:%=%/installed)
+
 clean:  ## Remove the environment and the caches, never the data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,3 +54,12 @@ $(VENV)/postgres.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/run.stamp $(VENV)/postgres.stamp
+
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+benchmarks/peers/node_modules/installed: benchmarks/peers/package.json
+	cd benchmarks/peers && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@

@@ -23,19 +23,21 @@ Side = Callable[[Path], Awaitable[float]]
 
 @dataclass
 class Question:
-    """What is asked, the sides that are compared, and the bound that must hold."""
+    """What is asked and the sides that are compared; `about` joins the environment they ran in."""
 
     name: str
     asks: str
     unit: str
     sides: Mapping[str, Side]
     rounds: int = 5
+    warm_up: bool = True
+    about: Mapping[str, str] = field(default_factory=dict)
     samples: dict[str, list[float]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Run the sides in turn, so that a slow minute of the machine meets all of them."""
         self.samples = {side: [] for side in self.sides}
-        for round_number in range(self.rounds + 1):
+        for round_number in range(0 if self.warm_up else 1, self.rounds + 1):
             for side, measure in self.sides.items():
                 with tempfile.TemporaryDirectory(prefix="diptych-bench-") as folder:
                     figure = await measure(Path(folder))
@@ -97,7 +99,7 @@ def write(question: Question, bounds: list[Bound]) -> None:
     result = {
         "question": question.asks,
         "unit": question.unit,
-        "environment": environment(),
+        "environment": {**environment(), **question.about},
         "samples": question.samples,
         "medians": {side: question.median(side) for side in question.sides},
         "bounds": [

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from benchmarks.harness import say
 from diptych.clock import uuid7
-from diptych.store.contract import ANY_VERSION, Append, Write
+from diptych.store.contract import ANY_VERSION, Append, EventStore, Write
 from diptych.store.sqlite.store import SqliteEventStore
 from examples.orders.order import (
     OrderCancelled,
@@ -39,12 +39,17 @@ def events_of(number: int) -> Iterator[object]:
 
 
 async def fill(path: Path, *, events: int) -> None:
-    """Write a log of that many events; the events of a hundred orders are interleaved."""
+    """A SQLite log of that many events."""
     async with SqliteEventStore(path) as store:
-        for first in range(0, events // EVENTS_AN_ORDER, _ORDERS_AN_APPEND):
-            numbers = range(first, first + _ORDERS_AN_APPEND)
-            await store.append(Append(tuple(_writes(numbers))))
-            say(f"filling the log: {first * EVENTS_AN_ORDER:,} of {events:,}")
+        await write_orders(store, events=events)
+
+
+async def write_orders(store: EventStore, *, events: int) -> None:
+    """Append that many events; those of some hundred orders are interleaved."""
+    for first in range(0, events // EVENTS_AN_ORDER, _ORDERS_AN_APPEND):
+        numbers = range(first, first + _ORDERS_AN_APPEND)
+        await store.append(Append(tuple(_writes(numbers))))
+        say(f"filling the log: {first * EVENTS_AN_ORDER:,} of {events:,}")
 
 
 def _writes(numbers: range) -> Iterator[Write]:
