@@ -1,8 +1,8 @@
 """Which partition of a view a row belongs to: the same in every process, on every machine.
 
 The CRC-32 (as in zlib) of the JSON array `[tenant, key, …]`, modulo the number of partitions. The
-parts of a key are written as SQLite would keep them, whatever the database is: a UUID as text, a
-time as it sorts. A change here would let two processes work on one row, so it is a new revision.
+parts of a key are written as SQLite would keep them, whatever the database is: a UUID as 32
+hexadecimal digits, a time as it sorts. A change here would let two processes work on one row.
 """
 
 from collections.abc import Iterable

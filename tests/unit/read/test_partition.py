@@ -5,6 +5,7 @@ from uuid import UUID
 from zlib import crc32
 
 import pytest
+from sqlalchemy.dialects import postgresql, sqlite
 
 from diptych.errors import ConfigurationError
 from diptych.read.bound_view import BoundView
@@ -22,6 +23,14 @@ def test_a_partition_is_the_crc_of_tenant_and_key_as_json() -> None:
 def bound(partition: int, partitions: int = 4) -> BoundView[Account]:
     view = account_view(partitions=partitions)
     return view.bind(1, SqliteReadDatabase().dialect, partition=partition)
+
+
+def test_the_database_makes_no_difference() -> None:
+    """Nor does it change anything for whoever moves from one to the other by building anew."""
+    view, key = account_view(partitions=4), ("north", UUID(int=7))
+    for dialect in (sqlite.dialect(), postgresql.dialect()):
+        part = view.bind(1, dialect, partition=partition_of("north", [key[1].hex], partitions=4))
+        assert part._is_ours(key)
 
 
 def test_every_key_is_in_one_partition_and_they_are_about_equally_full() -> None:
