@@ -95,11 +95,10 @@ async def _create(connection: Connection, sql: Statements, clock: Clock) -> None
     if not await connection.fetchval(sql["has_schema"]):
         await connection.execute(sql["create_schema"])
     if not await connection.fetchval(sql["is_there"]):
-        for statement in sql.schema.values():
-            await connection.execute(statement)
+        await connection.execute("\n;\n".join(sql.schema.values()))
         await connection.execute(sql["insert_meta"], SCHEMA_VERSION, clock.new_id())
-    for name in await _missing(connection, sql):
-        await connection.execute(sql.functions[name])
+    missing = await _missing(connection, sql)
+    await connection.execute("\n;\n".join(sql.functions[name] for name in missing))
 
 
 async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) -> UUID:
