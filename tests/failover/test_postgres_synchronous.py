@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from diptych.errors import OutcomeUnknown
+from diptych.errors import OutcomeUnknown, StorageReadOnly
 from diptych.store.contract import ANY_VERSION, Append, EventStore, Write
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing.conformance.steps import add, happened, opened, to
@@ -107,3 +107,10 @@ async def test_without_a_command_it_is_unknown(replicated: Replicated, how: str)
     await replicated.end(await replicated.waiting(), how)
     with pytest.raises(OutcomeUnknown):
         await append
+
+
+async def test_a_standby_alone_is_not_written_to(
+    servers: tuple[PostgresServer, PostgresServer],
+) -> None:
+    with pytest.raises(StorageReadOnly, match="name the primary"):
+        await PostgresEventStore(servers[1].url(), patience=0.1).open()

@@ -1,8 +1,8 @@
 """A PostgreSQL log that cannot be opened or used says why in one line, which shows no password."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import asyncpg
 import pytest
@@ -11,7 +11,6 @@ from diptych.errors import (
     DiptychError,
     SchemaMismatch,
     StorageDenied,
-    StorageReadOnly,
     StorageUnavailable,
     StoreError,
 )
@@ -138,32 +137,44 @@ async def test_a_database_in_another_encoding_is_refused(postgres: PostgresServe
     postgres.execute("DROP DATABASE latin")
 
 
-async def test_a_standby_alone_is_not_written_to() -> None:
-    with own_server() as primary:
-        standby = await asyncio.to_thread(primary.standby)
-        try:
-            error = await refused(standby.url())
-        finally:
-            standby.remove()
-    assert isinstance(error, StorageReadOnly)
-    assert "name the primary" in str(error)
-
-
-async def test_a_server_without_a_free_connection_is_waited_for_and_then_named() -> None:
+@pytest.fixture
+def small_server() -> Iterator[PostgresServer]:
     with own_server(None, "max_connections=8", "superuser_reserved_connections=0") as server:
-        async with AsyncExitStack() as stack:
+        yield server
+
+
+@asynccontextmanager
+async def all_taken(server: PostgresServer) -> AsyncIterator[None]:
+    """No connection is free while the block runs; those of stores are ended."""
+    async with AsyncExitStack() as stack:
+        own = await asyncpg.connect(server.url())
+        stack.push_async_callback(own.close)
+        await own.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'diptych%'"
+        )
+        with suppress(asyncpg.TooManyConnectionsError):
             while True:
-                try:
-                    connection = await asyncpg.connect(server.url())
-                except asyncpg.TooManyConnectionsError:
-                    break
+                connection = await asyncpg.connect(server.url())
                 stack.push_async_callback(connection.close)
-            error = await refused(server.url())
-            assert isinstance(error, StorageUnavailable)
-            assert "max_connections" in str(error)
-            waiting = asyncio.create_task(PostgresEventStore(server.url(), patience=20).open())
-            await stack.aclose()
-        await waiting
+        yield
+
+
+async def test_a_server_without_a_free_connection_is_named(small_server: PostgresServer) -> None:
+    async with all_taken(small_server):
+        error = await refused(small_server.url())
+    assert isinstance(error, StorageUnavailable)
+    assert "max_connections" in str(error)
+
+
+async def test_an_append_waits_for_a_free_connection(small_server: PostgresServer) -> None:
+    async with opened(PostgresEventStore(small_server.url(), patience=30)) as store:
+        await store.append(add(to("order-1")))
+        async with all_taken(small_server):
+            append = asyncio.create_task(store.append(add(to("order-1"))))
+            done, _ = await asyncio.wait([append], timeout=0.3)
+            assert not done
+        assert (await append).streams[0].version == 2
 
 
 async def test_a_schema_that_is_dropped_under_a_running_store_is_an_error_not_a_hang(
