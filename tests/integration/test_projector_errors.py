@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from diptych.errors import (
-    CheckpointDiverged,
     ConsistencyTimeout,
     HistoryDiverged,
     ProjectionStopped,
@@ -219,39 +218,6 @@ async def test_a_locked_database_is_waited_for_without_blocking_the_loop(
         row = await side.query(GetAccount(account_id), at_least=token)
         assert row is not None
         assert row.balance == 5
-
-
-async def test_a_log_that_was_restored_is_found_out(tmp_path: Path) -> None:
-    """Same log id, other events at the positions that the view has seen."""
-    log = MemoryEventStore()
-    await log.open()
-    path = tmp_path / "read.db"
-    async with reading(log, path=path) as side:
-        token = await append(log, Opened(uuid4(), "Ann"), Opened(uuid4(), "Bea"))
-        await side.reached(token.position, timeout=timedelta(seconds=5))
-    restored = MemoryEventStore()
-    restored._log_id = log.log_id
-    await restored.open()
-    await append(restored, *[Opened(uuid4(), "Other") for _ in range(5)])
-    async with reading(restored, path=path) as side:
-        with pytest.raises(CheckpointDiverged):
-            await side.reached(5, timeout=timedelta(seconds=5))
-
-
-async def test_a_checkpoint_ahead_of_its_log_is_found_out(tmp_path: Path) -> None:
-    log = MemoryEventStore()
-    await log.open()
-    path = tmp_path / "read.db"
-    async with reading(log, path=path) as side:
-        token = await append(log, Opened(uuid4(), "Ann"), Opened(uuid4(), "Bea"))
-        await side.reached(token.position, timeout=timedelta(seconds=5))
-    restored = MemoryEventStore()
-    restored._log_id = log.log_id
-    await restored.open()
-    await append(restored, Opened(uuid4(), "Ann"))
-    async with reading(restored, path=path) as side:
-        with pytest.raises(CheckpointDiverged):
-            await side.reached(3, timeout=timedelta(seconds=5))
 
 
 async def test_a_database_that_follows_another_log_is_refused_at_start(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import make_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from re import IGNORECASE
 from re import compile as pattern
@@ -270,6 +271,25 @@ exec("def typed_in(): return 1", without_source)
 def test_what_cannot_be_followed_is_refused(part: object, says: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{says}.* version="):
         fingerprint(part)
+
+
+def captures(event: object) -> list[object]:
+    """Its own names, each of which is the name of an attribute too."""
+    try:
+        match event:
+            case Fraction(numerator=real):
+                return [real, event.real]  # type: ignore[attr-defined]
+            case [first, *rest]:
+                return [first, rest, event.first, event.rest]  # type: ignore[attr-defined]
+            case {"a": 1, **others}:
+                return [others, event.others]  # type: ignore[attr-defined]
+    except ValueError as refusal:
+        return [refusal, event.refusal]  # type: ignore[attr-defined]
+    return []
+
+
+def test_a_name_that_a_pattern_captures_is_the_functions_own() -> None:
+    assert len(fingerprint(captures)) == 16
 
 
 def test_an_import_of_a_library_inside_a_function_is_no_matter() -> None:

@@ -1,0 +1,154 @@
+"""A log that lost events which a view has applied: found out, said aloud, and nothing skipped."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from diptych.errors import CheckpointDiverged, TokenFromAnotherHistory
+from diptych.read.readiness import State
+from diptych.read.schema import CHECKPOINTS
+from diptych.read.side import ReadSide
+from diptych.store.memory import MemoryEventStore
+from diptych.store.memory_log import MemoryLog
+from diptych.store.sqlite.store import SqliteEventStore
+from diptych.testing.waiting import wait_until
+from tests.integration.accounts import (
+    Deposited,
+    GetAccount,
+    ListAccounts,
+    Opened,
+    append,
+    head_token,
+    reading,
+)
+from tests.integration.conftest import AnyDatabase
+
+LONG = timedelta(seconds=10)
+ANN = uuid4()
+
+
+async def fill(store: MemoryEventStore | SqliteEventStore) -> None:
+    await append(store, Opened(ANN, "Ann"))
+    await append(store, Deposited(ANN, 1))
+
+
+def restore(store: MemoryEventStore) -> None:
+    """The store as a backup after two events left it. Its followers are not told."""
+    older = MemoryLog()
+    older.events += store._log.events[:2]
+    store._log, store._visible = older, 2
+
+
+async def is_refused(side: ReadSide) -> None:
+    """What a view that shows lost events says to whoever asks, with a token or without."""
+    with pytest.raises(CheckpointDiverged) as refused:
+        await side.query(ListAccounts(), timeout=LONG)
+    assert (refused.value.view, refused.value.position) == ("accounts", 3)
+    with pytest.raises(CheckpointDiverged):
+        await side.ask(GetAccount(ANN), timeout=LONG, on_timeout="stale")
+    with pytest.raises(CheckpointDiverged):
+        await side.reached(99, timeout=LONG)
+    readiness = await side.readiness()
+    assert not readiness.ready
+    assert readiness.views[0].state is State.STOPPED
+    assert readiness.views[0].error.startswith("CheckpointDiverged: view accounts")
+
+
+async def position_of(side: ReadSide) -> int:
+    async with side._database.snapshot() as snapshot:
+        rows = await snapshot.execute(sa.select(CHECKPOINTS.c.position))
+    return int(rows[0].position)
+
+
+@pytest.mark.parametrize("project", [True, False])
+@pytest.mark.parametrize("grows", [0, 1, 5])
+async def test_it_is_found_out_at_start(
+    store: MemoryEventStore, any_database: AnyDatabase, project: bool, grows: int
+) -> None:
+    """Also by a process that does not project, and also if the log has grown past it since."""
+    await fill(store)
+    async with reading(store, database=any_database()) as side:
+        lost = await append(store, Deposited(ANN, 7))
+        await side.query(GetAccount(ANN), at_least=lost)
+    restore(store)
+    for _ in range(grows):
+        await append(store, Deposited(ANN, 1))
+    async with reading(store, database=any_database(), project=project) as side:
+        await is_refused(side)
+        assert await position_of(side) == 3
+        with pytest.raises(TokenFromAnotherHistory):
+            await side.query(GetAccount(ANN), at_least=lost)
+
+
+async def test_it_is_found_out_while_running_and_known_to_all(
+    store: MemoryEventStore,
+    any_database: AnyDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A log that is shorter than the checkpoint does not move: nothing else would wake anybody."""
+    monkeypatch.setattr("diptych.read.projector._LOOK_AGAIN", 0.02)
+    await fill(store)
+    async with (
+        reading(store, database=any_database()) as side,
+        reading(store, database=any_database(), project=False) as other,
+    ):
+        lost = await append(store, Deposited(ANN, 7))
+        await other.query(GetAccount(ANN), at_least=lost)
+        restore(store)
+        for each in (side, other):
+
+            async def says_so(each: ReadSide = each) -> bool:
+                return not (await each.readiness()).ready
+
+            await wait_until(says_so)
+            await is_refused(each)
+        assert await position_of(side) == 3
+
+
+async def test_a_backup_of_a_file_is_told_from_the_file(
+    tmp_path: Path, any_database: AnyDatabase
+) -> None:
+    path, backup = tmp_path / "log.db", tmp_path / "backup.db"
+    async with SqliteEventStore(path) as store:
+        await fill(store)
+    shutil.copy(path, backup)
+    async with SqliteEventStore(path) as store, reading(store, database=any_database()) as side:
+        lost = await append(store, Deposited(ANN, 7))
+        await side.query(GetAccount(ANN), at_least=lost)
+    shutil.copy(path, tmp_path / "newer.db")
+    shutil.copy(backup, path)
+    async with SqliteEventStore(path) as store:
+        await append(store, Deposited(ANN, 1))
+        async with reading(store, database=any_database()) as side:
+            await is_refused(side)
+    shutil.copy(tmp_path / "newer.db", path)
+    async with SqliteEventStore(path) as store, reading(store, database=any_database()) as side:
+        token = await append(store, Deposited(ANN, 1))
+
+        async def goes_on() -> bool:
+            return (await side.readiness()).ready
+
+        await wait_until(goes_on)
+        row = await side.query(GetAccount(ANN), at_least=token)
+        assert row is not None
+        assert (row.deposits, row.balance) == (3, 9)
+
+
+async def test_a_view_that_is_behind_the_backup_goes_on(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    await fill(store)
+    async with reading(store, database=any_database()) as side:
+        await side.query(GetAccount(ANN), at_least=await head_token(store))
+    await append(store, Deposited(ANN, 7))
+    restore(store)
+    await append(store, Deposited(ANN, 2))
+    async with reading(store, database=any_database()) as side:
+        row = await side.query(GetAccount(ANN), at_least=await head_token(store))
+        assert row is not None
+        assert row.balance == 3
