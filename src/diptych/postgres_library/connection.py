@@ -50,7 +50,7 @@ async def connect(url: PostgresUrl, wanted: Wanted) -> Connection:
 
 
 async def _connect_to(dsn: str, url: PostgresUrl, wanted: Wanted) -> Connection:
-    settings = {} if url.pooler else {**wanted.settings, "client_encoding": "UTF8"}
+    settings = {} if url.pooler else wanted.settings
     more = {"statement_cache_size": 0} if url.pooler else {}
     try:
         connection = await driver().connect(

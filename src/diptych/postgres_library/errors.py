@@ -40,7 +40,8 @@ def is_passing(error: BaseException) -> bool:
     """
     if isinstance(error, DiptychError):
         return isinstance(error, StorageUnavailable | StorageReadOnly)
-    return is_lost(error) or sqlstate(error) in _PASSING or sqlstate(error).startswith("08")
+    state = sqlstate(error)
+    return state in _PASSING or (is_lost(error) and state not in _LASTING)
 
 
 def translate(error: BaseException, shown: str) -> DiptychError:
@@ -99,8 +100,14 @@ _PASSING: Final = frozenset({
     *("25006", "40001", "40P01"),  # a standby, a serialization failure, a deadlock
     *("53300", "57P01", "57P02", "57P03", "57P05"),  # no more connections, no longer or not yet up
 })  # fmt: skip
+_LASTING: Final = frozenset({"08P01", "28000", "28P01", "3D000"})
+"""FATAL too, but nothing that passes: a protocol, a user, a password, a database."""
 _MEANINGS: Final[dict[str, tuple[type[StoreError], str]]] = {
     "08": (StorageUnavailable, _LOST),
+    "08P01": (
+        StoreError,
+        "the server does not understand us; behind PgBouncer, add ?pooler=transaction",
+    ),
     "25006": (
         StorageReadOnly,
         "is read-only: a standby, or default_transaction_read_only is on; name the primary",

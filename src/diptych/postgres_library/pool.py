@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 PATIENCE: Final = 10.0
 """Seconds for which a server that is away is tried again: a restart or a failover."""
+DEADLINE: Final = 30.0
+"""Seconds after which a call that is not answered loses its socket. Nothing is cancelled."""
 
 
 class Pauses:
@@ -34,6 +36,16 @@ class Pauses:
         return True
 
 
+@asynccontextmanager
+async def cut_off(connection: Connection, deadline: float) -> AsyncGenerator[None]:
+    """End the connection if what is done inside takes longer: half of a network may be gone."""
+    watchdog = asyncio.get_running_loop().call_later(deadline, connection.terminate)
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+
+
 class Pool:
     """At most `size` connections, opened when they are needed, for one event loop.
 
@@ -41,9 +53,16 @@ class Pool:
     """
 
     def __init__(
-        self, url: PostgresUrl, wanted: Wanted, *, size: int, patience: float = PATIENCE
+        self,
+        url: PostgresUrl,
+        wanted: Wanted,
+        *,
+        size: int,
+        patience: float = PATIENCE,
+        deadline: float = DEADLINE,
     ) -> None:
-        self._url, self._wanted, self._patience = url, wanted, patience
+        self._url, self._wanted = url, wanted
+        self._patience, self._deadline = patience, deadline
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
@@ -54,13 +73,16 @@ class Pool:
 
         Raises: StoreError.
         """
-        pauses = Pauses(self._patience)
+        pauses: Pauses | None = None
         while True:
             try:
-                async with self.connection() as connection:
+                async with self.connection() as connection, cut_off(connection, self._deadline):
                     return await work(connection)
             except Exception as error:
-                if self._closed or not is_passing(error) or not await pauses.wait():
+                if self._closed or not is_passing(error):
+                    raise translate(error, self._url.shown) from error
+                pauses = pauses or Pauses(self._patience)
+                if not await pauses.wait():
                     raise translate(error, self._url.shown) from error
 
     @asynccontextmanager

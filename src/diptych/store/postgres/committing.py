@@ -20,7 +20,6 @@ A call is never cancelled: the driver would send a cancel request, and a COMMIT 
 standbys is then acknowledged without them. A call that takes too long loses its socket instead.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -32,7 +31,7 @@ from diptych.failpoints import failpoint
 from diptych.postgres_library.connection import Wanted, connect, farewell
 from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import is_lost, is_passing, translate
-from diptych.postgres_library.pool import Pauses
+from diptych.postgres_library.pool import Pauses, cut_off
 from diptych.postgres_library.url import PostgresUrl
 from diptych.store.contract import Append, Appended
 from diptych.store.postgres.appending import Answer, Batch, Found, repeated
@@ -45,8 +44,8 @@ WANTED: Final = Wanted(
     "diptych append",
     {"default_transaction_isolation": "read committed", "statement_timeout": "0"},
 )
-DEADLINE: Final = 30.0
-"""Seconds after which a call that is not answered loses its connection."""
+_IMPATIENCE: Final = 0.5
+"""Seconds that later batches wait for a server that an earlier one has waited for in vain."""
 
 
 class Unclear(Exception):
@@ -56,8 +55,9 @@ class Unclear(Exception):
 class Committer:
     """Commits one batch after the other.
 
-    For `patience` seconds it tries again what may pass. `on_reconnect` is called when there is a
-    new connection: to another server, perhaps.
+    For `patience` seconds it tries again what may pass; a call that is not answered for `deadline`
+    seconds has failed. `on_reconnect` is called when there is a new connection: to another server,
+    perhaps.
     """
 
     def __init__(
@@ -68,9 +68,11 @@ class Committer:
         *,
         clock: Clock | None,
         patience: float,
+        deadline: float,
     ) -> None:
         self._url, self._sql, self._log_id, self._clock = url, sql, log_id, clock
-        self._patience = patience
+        self._patience, self._deadline = patience, deadline
+        self._away = False
         self.on_reconnect: Callable[[], None] = lambda: None
         self._connection: Connection | None = None
         self._warning = ""
@@ -105,9 +107,11 @@ class Committer:
                 if not is_passing(error):
                     raise self._as_known(error, unclear=unclear) from error
                 trouble = error
-            pauses = pauses or Pauses(self._patience)
+            pauses = pauses or Pauses(_IMPATIENCE if self._away else self._patience)
             if not todo.members or not await pauses.wait():
+                self._away = True
                 raise self._as_known(trouble, unclear=unclear) from trouble
+        self._away = False
         return [
             OutcomeUnknown() if unclear and append.command is None else next(answers)
             for append in batch.members
@@ -123,11 +127,9 @@ class Committer:
     async def _call(self, connection: Connection, parameters: Sequence[object]) -> Found:
         self._warning = ""
         failpoint("append.before_send")
-        watchdog = asyncio.get_running_loop().call_later(DEADLINE, connection.terminate)
         try:
-            ((head, head_id, versions, refused),) = await connection.fetch(
-                self._sql["append"], *parameters
-            )
+            async with cut_off(connection, self._deadline):
+                (row,) = await connection.fetch(self._sql["append"], *parameters)
         except BaseException as error:
             if isinstance(error, Exception) and not is_lost(error):
                 raise
@@ -135,12 +137,10 @@ class Committer:
             if isinstance(error, Exception):
                 raise Unclear(str(translate(error, self._url.shown))) from error
             raise
-        finally:
-            watchdog.cancel()
         if self._warning:
             raise Unclear(self._warning)
         failpoint("append.after_commit")
-        return head, head_id, versions, refused
+        return row[0], row[1], row[2], row[3]
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

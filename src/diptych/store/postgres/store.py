@@ -25,20 +25,16 @@ What can go wrong is described where it is dealt with: commits in `committing`, 
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.clock import Clock, SystemClock
+from diptych.clock import Clock
 from diptych.errors import DiptychError, InvalidInput, StoreClosed
-from diptych.postgres_library.connection import Wanted as WantedConnection
 from diptych.postgres_library.driver import driver
-from diptych.postgres_library.errors import translate
-from diptych.postgres_library.listening import Listener
-from diptych.postgres_library.pool import PATIENCE, Pool
+from diptych.postgres_library.pool import DEADLINE, PATIENCE
 from diptych.postgres_library.url import PostgresUrl
-from diptych.store.batching import Batcher
 from diptych.store.contract import (
     START,
     Append,
@@ -51,30 +47,9 @@ from diptych.store.contract import (
     Point,
     RecordedCommand,
 )
-from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
-from diptych.store.postgres.committing import Committer
-from diptych.store.postgres.creating import Facts, identify
-from diptych.store.postgres.join import Joiner
-from diptych.store.postgres.reading import PAGE_EVENTS, Reader, Wanted
-from diptych.store.postgres.statements import statements_for
-from diptych.store.subscription import LogSignal
-
-_LOADS: Final = 256
-"""Loads that are answered together."""
-_HEARING, _DEAF = 0.5, 0.02
-"""Seconds between looks at the head while somebody waits: NOTIFY tells of most, or of nothing."""
-_READING: Final = WantedConnection(
-    "diptych read",
-    {
-        "enable_seqscan": "off",
-        "enable_bitmapscan": "off",
-        "jit": "off",
-        "plan_cache_mode": "force_generic_plan",
-        "statement_timeout": "0",
-    },
-)
-"""Plans that are kept were often made while the tables were small: they must use the indexes."""
+from diptych.store.postgres.opened import Access, OpenLog, open_log
+from diptych.store.postgres.reading import PAGE_EVENTS, Wanted
 
 
 class PostgresEventStore:
@@ -83,7 +58,8 @@ class PostgresEventStore:
     `url` is `postgresql://user:password@host:port/database`; see `PostgresUrl` for several hosts,
     `?schema=` (default `diptych`) and `?pooler=transaction`. What of the schema is not there is
     created. `readers` connections read, one appends, one listens. A server that is away is tried
-    again for `patience` seconds, by reads and appends alike.
+    again for `patience` seconds, by reads and appends alike; a call that it has not answered within
+    `deadline` seconds counts as lost.
 
     Events are recorded at the time of the database server's clock; at that of `clock` if one is
     given, which is for tests. See `EventStore` for everything else.
@@ -101,17 +77,18 @@ class PostgresEventStore:
         schema: str = "diptych",
         readers: int = 4,
         patience: float = PATIENCE,
+        deadline: float = DEADLINE,
     ) -> None:
         driver()
-        self._url = PostgresUrl.parse("log", url, schema=schema)
-        self._clock, self._readers, self._patience = clock, readers, patience
+        where = PostgresUrl.parse("log", url, schema=schema)
+        self._access = Access(where, clock, readers, patience, deadline)
         self._opening = asyncio.Lock()
-        self._opened: _OpenLog | None = None
+        self._opened: OpenLog | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> PostgresUrl:
-        return self._url
+        return self._access.url
 
     @property
     def log_id(self) -> UUID:
@@ -125,17 +102,16 @@ class PostgresEventStore:
     @property
     def place(self) -> str:
         """Where the log is and how it is reached, in one line without a password."""
-        wakes = "polling" if self._url.pooler else "LISTEN"
         return (
-            f"{self._url.shown}, schema {self._url.schema}: 1 connection appends,"
-            f" at most {self._readers} read, {wakes}"
+            f"{self.url.shown}, schema {self.url.schema}: 1 connection appends,"
+            f" at most {self._access.readers} read, {'polling' if self.url.pooler else 'LISTEN'}"
         )
 
     async def open(self) -> None:
         """Raises: StoreError: the database cannot hold the log; the message says what to do."""
         async with self._opening:
             if self._opened is None:
-                self._opened = await self._open()
+                self._opened = await open_log(self._access)
 
     async def close(self) -> None:
         log, self._opened = self._opened, None
@@ -208,73 +184,10 @@ class PostgresEventStore:
         self._log.committed()
 
     @property
-    def _log(self) -> "_OpenLog":
+    def _log(self) -> OpenLog:
         if self._opened is None:
-            raise StoreClosed(f"{self._url.shown}: the log is not open")
+            raise StoreClosed(f"{self.url.shown}: the log is not open")
         return self._opened
-
-    async def _open(self) -> "_OpenLog":
-        sql = statements_for(self._url.schema)
-        pool = Pool(self._url, _READING, size=self._readers, patience=self._patience)
-        try:
-            async with pool.connection() as connection:
-                facts = await identify(connection, self._url, sql, self._clock or SystemClock())
-        except Exception as error:
-            raise translate(error, self._url.shown) from error
-        url, clock, log_id = self._url, self._clock, facts.log_id
-        return _OpenLog(
-            facts,
-            reader=Reader(pool, sql),
-            committer=Committer(url, sql, log_id, clock=clock, patience=self._patience),
-            joiner=Joiner(sql, log_id=log_id, shown=url.shown, clock=clock),
-            listener=Listener(url, f"{url.schema}_log"),
-        )
-
-
-class _OpenLog:
-    """A log that is open, for one event loop."""
-
-    def __init__(
-        self,
-        facts: Facts,
-        *,
-        reader: Reader,
-        committer: Committer,
-        joiner: Joiner,
-        listener: Listener,
-    ) -> None:
-        self.facts, self.reader, self.joiner = facts, reader, joiner
-        self._committer, self._listener = committer, listener
-        self.signal = LogSignal(poll=reader.head_position, interval=self._interval)
-        self.group = GroupCommit(self._commit)
-        self.loads = Batcher(reader.loads, max_items=_LOADS, failed=_failed)
-        committer.on_reconnect = self.signal.look
-        listener.start(self.signal.look)
-        self._loop = asyncio.get_running_loop()
-
-    def committed(self) -> None:
-        self._loop.call_soon_threadsafe(self.signal.look)
-        self._loop.call_soon_threadsafe(self._listener.notify)
-
-    async def close(self) -> None:
-        await self.group.close()
-        await self.loads.close()
-        await self.signal.close()
-        await self._listener.stop()
-        await self._committer.close()
-        await self.reader.close()
-
-    async def _commit(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
-        answers = await self._committer.commit(batch)
-        head = max(
-            (each.point.position for each in answers if isinstance(each, Appended)), default=0
-        )
-        self.signal.announce(head)
-        self._listener.notify()
-        return answers
-
-    def _interval(self) -> float:
-        return _HEARING if self._listener.live else _DEAF
 
 
 def _check_text(category: str) -> None:
@@ -285,7 +198,3 @@ def _check_text(category: str) -> None:
         raise InvalidInput("categories", "must be Unicode text") from error
     if "\0" in category:
         raise InvalidInput("categories", "must not have NUL characters")
-
-
-def _failed(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else StoreClosed("closed while reading")

@@ -1,0 +1,120 @@
+"""A log that is open: its connections, and who is woken by what."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from diptych.clock import Clock, SystemClock
+from diptych.errors import StoreClosed
+from diptych.postgres_library.connection import Wanted
+from diptych.postgres_library.errors import translate
+from diptych.postgres_library.listening import Listener
+from diptych.postgres_library.pool import Pool
+from diptych.postgres_library.url import PostgresUrl
+from diptych.store.batching import Batcher
+from diptych.store.contract import Append, Appended
+from diptych.store.group_commit import GroupCommit
+from diptych.store.postgres.committing import Committer
+from diptych.store.postgres.creating import Facts, identify
+from diptych.store.postgres.join import Joiner
+from diptych.store.postgres.reading import Reader
+from diptych.store.postgres.statements import statements_for
+from diptych.store.subscription import LogSignal
+
+_LOADS: Final = 256
+"""Loads that are answered together."""
+_HEARING, _DEAF = 0.5, 0.02
+"""Seconds between looks at the head while somebody waits: NOTIFY tells of most, or of nothing."""
+_READING: Final = Wanted(
+    "diptych read",
+    {
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "statement_timeout": "0",
+    },
+)
+"""Plans that are kept were often made while the tables were small: they must use the indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a log is reached; see `PostgresEventStore`."""
+
+    url: PostgresUrl
+    clock: Clock | None
+    readers: int
+    patience: float
+    deadline: float
+
+
+class OpenLog:
+    """A log that is open, for one event loop."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        reader: Reader,
+        committer: Committer,
+        joiner: Joiner,
+        listener: Listener,
+    ) -> None:
+        self.facts, self.reader, self.joiner = facts, reader, joiner
+        self._committer, self._listener = committer, listener
+        self.signal = LogSignal(poll=reader.head_position, interval=self._interval)
+        self.group = GroupCommit(self._commit)
+        self.loads = Batcher(reader.loads, max_items=_LOADS, failed=_failed)
+        committer.on_reconnect = self.signal.look
+        listener.start(self.signal.look)
+        self._loop = asyncio.get_running_loop()
+
+    def committed(self) -> None:
+        self._loop.call_soon_threadsafe(self.signal.look)
+        self._loop.call_soon_threadsafe(self._listener.notify)
+
+    async def close(self) -> None:
+        await self.group.close()
+        await self.loads.close()
+        await self.signal.close()
+        await self._listener.stop()
+        await self._committer.close()
+        await self.reader.close()
+
+    async def _commit(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
+        answers = await self._committer.commit(batch)
+        head = max(
+            (each.point.position for each in answers if isinstance(each, Appended)), default=0
+        )
+        self.signal.announce(head)
+        self._listener.notify()
+        return answers
+
+    def _interval(self) -> float:
+        return _HEARING if self._listener.live else _DEAF
+
+
+async def open_log(access: Access) -> OpenLog:
+    """Raises: StoreError: the database cannot hold the log."""
+    url, clock, patience, deadline = access.url, access.clock, access.patience, access.deadline
+    sql = statements_for(url.schema)
+    pool = Pool(url, _READING, size=access.readers, patience=patience, deadline=deadline)
+    try:
+        async with pool.connection() as connection:
+            facts = await identify(connection, url, sql, clock or SystemClock())
+    except Exception as error:
+        raise translate(error, url.shown) from error
+    log_id = facts.log_id
+    return OpenLog(
+        facts,
+        reader=Reader(pool, sql),
+        committer=Committer(url, sql, log_id, clock=clock, patience=patience, deadline=deadline),
+        joiner=Joiner(sql, log_id=log_id, shown=url.shown, clock=clock),
+        listener=Listener(url, f"{url.schema}_log"),
+    )
+
+
+def _failed(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else StoreClosed("closed while reading")
