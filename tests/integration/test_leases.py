@@ -266,6 +266,26 @@ async def test_who_lost_its_lease_by_mistake_gets_it_back(
         assert (await side.query(ListAccounts(), at_least=token)).total == 1
 
 
+async def test_a_database_that_lost_its_last_commits_gets_them_again_without_a_new_event(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """As after a crash of a server that did not wait for its disk, or a failover."""
+    database = any_database()
+    async with process(store, database, models=(accounts,)) as side:
+        kept = await append(store, Opened(uuid4(), "Ann"))
+        token = await append(store, Opened(account_id := uuid4(), "Bea"))
+        await side.query(GetAccount(account_id), at_least=token)
+        table = accounts.bind(1, database.dialect).table.table
+        async with database.transaction() as tx:
+            await tx.execute(sa.delete(table).where(table.c._position == token.position))
+            await tx.execute(
+                sa.update(CHECKPOINTS).values(position=kept.position, event_id=kept.event_id)
+            )
+        row = await side.query(GetAccount(account_id), at_least=token)
+        assert row is not None
+        assert row.owner == "Bea"
+
+
 async def test_a_claim_that_was_faster_is_respected(
     store: MemoryEventStore, any_database: AnyDatabase
 ) -> None:

@@ -4,7 +4,7 @@ The seam is for the backends of this package and may change in any version. Valu
 driver's (`RowLayout` makes them); a driver's error arrives as a `StoreError`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -179,6 +179,13 @@ class ReadDatabase(Protocol):
 
     async def glance(self) -> Mapping[int, int] | None:
         """The positions of all revisions, or None if nothing was committed since the last call."""
+        ...
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Have `heard` called when another process says that it moved a checkpoint.
+
+        It is only a hint, and on SQLite nothing can be heard: `glance` has to do.
+        """
         ...
 
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:

@@ -22,7 +22,7 @@ is not its business: old and new code share one database during a deploy.
 import asyncio
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -48,15 +48,20 @@ _ALIVE: Final = sa.select(WORKERS.c.id, WORKERS.c.process, WORKERS.c.revisions).
     WORKERS.c.alive_until > database_now()
 )
 _HELD: Final = sa.select(
-    CHECKPOINTS.c.view, CHECKPOINTS.c.revision, CHECKPOINTS.c.partition, CHECKPOINTS.c.holder
+    CHECKPOINTS.c.view,
+    CHECKPOINTS.c.revision,
+    CHECKPOINTS.c.partition,
+    CHECKPOINTS.c.holder,
+    CHECKPOINTS.c.position,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """Who holds what, as one snapshot shows it, and what that means for this worker."""
+class Sight:
+    """Who holds what and how far it is, as one snapshot shows it; what this worker should do."""
 
-    holders: dict[Slot, str | None]
+    holders: Mapping[Slot, str | None]
+    positions: Mapping[Slot, int]
     share: Share
 
 
@@ -76,10 +81,10 @@ class Leases:
         self._database = database
         self._renew_at = 0.0
 
-    async def look(self) -> Share:
-        """What should change. Raises: StoreError."""
+    async def look(self) -> Sight:
+        """Raises: StoreError."""
         async with self._database.snapshot(projecting=True) as snapshot:
-            return (await self._see(snapshot)).share
+            return await self._see(snapshot)
 
     @property
     def must_renew(self) -> bool:
@@ -133,17 +138,18 @@ class Leases:
             )
         )
 
-    async def _see(self, reading: Snapshot | Transaction) -> _Seen:
+    async def _see(self, reading: Snapshot | Transaction) -> Sight:
         knows: dict[str, AbstractSet[int]] = {}
         for row in await reading.execute(_ALIVE):
             if not is_gone(row.process):
                 knows[row.id] = frozenset(json.loads(row.revisions))
         knows[self.worker.id] = self._revisions
-        holders: dict[Slot, str | None] = {
-            Slot(row.view, row.revision, row.partition): row.holder
-            for row in await reading.execute(_HELD)
-        }
-        return _Seen(holders, share_of(self.worker.id, holders, knows))
+        holders: dict[Slot, str | None] = {}
+        positions: dict[Slot, int] = {}
+        for row in await reading.execute(_HELD):
+            slot = Slot(row.view, row.revision, row.partition)
+            holders[slot], positions[slot] = row.holder, row.position
+        return Sight(holders, positions, share_of(self.worker.id, holders, knows))
 
     async def _take(self, tx: Transaction, slot: Slot, *, before: str | None) -> bool:
         """Unless somebody else was faster. What had been stopped is tried again."""

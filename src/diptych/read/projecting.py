@@ -23,6 +23,8 @@ class Projecting:
     """One supervised task that looks at the leases, and one for each projector that runs.
 
     A projector that was stopped by an event stays stopped for as long as its slot is held here.
+    One whose last pages are gone begins again at what is there: a database that crashed, or was
+    replaced by its standby, may have lost what was not yet on its disk.
     """
 
     def __init__(self, projectors: Sequence[Projector], *, leases: Leases) -> None:
@@ -61,9 +63,12 @@ class Projecting:
                 _log.warning("leases cannot be looked at; trying again", exc_info=True)
 
     async def _look(self) -> None:
-        share = await self._leases.look()
-        if share.take or share.give or self._leases.must_renew:
-            await self._end(share.give)
+        before = {slot: self.projectors[slot].point.position for slot in self._tasks}
+        sight = await self._leases.look()
+        share = sight.share
+        lost = [slot for slot, at in before.items() if sight.positions.get(slot, at) < at]
+        if share.take or share.give or lost or self._leases.must_renew:
+            await self._end([*share.give, *lost])
             self._hold(held := await self._leases.renew(share.give))
             await self._end([slot for slot in self._tasks if slot not in held])
 

@@ -107,7 +107,7 @@ class Projector:
 
     async def run(self) -> None:
         """Return when an event has stopped it, or another holds its slot; otherwise never."""
-        self.status, self.stopped = Status.STARTING, None
+        self.status, self.stopped, self.point = Status.STARTING, None, START
         while True:
             try:
                 await self._follow()

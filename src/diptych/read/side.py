@@ -176,6 +176,7 @@ class ReadSide:
         slots = [slot for target in targets for slot in target.slots]
         await refuse_lost_history(slots, store=self._store, database=self._database)
         signal = CheckpointSignal(self._database.glance)
+        self._database.listen(signal.look)
         by_name = {target.model.name: target for target in targets}
         consistency = Consistency(by_name, store=self._store, signal=signal)
         projecting = self._project(targets, signal) if project and targets else None

@@ -14,7 +14,8 @@ class CheckpointSignal:
     """Wake-ups are hints: read the checkpoint in a snapshot, then believe it.
 
     Projectors of this process announce what they committed. What other processes commit is found
-    by `glance`, which is asked every `interval` seconds while somebody waits, and not otherwise.
+    by `glance`, which is asked every `interval` seconds while somebody waits, and not otherwise;
+    and at once where they can be heard (`look`).
     """
 
     def __init__(
@@ -24,6 +25,11 @@ class CheckpointSignal:
         self._positions: dict[int, int] = {}
         self._waiting: dict[int, dict[asyncio.Future[None], int]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
+
+    def look(self) -> None:
+        """Glance now, if somebody waits: another process has moved a checkpoint."""
+        self._due.set()
 
     def announce(self, revision: int, position: int) -> None:
         """A revision has finished everything up to `position`."""
@@ -69,12 +75,15 @@ class CheckpointSignal:
     async def _watch(self) -> None:
         try:
             while self._waiting:
-                await self._look()
-                await asyncio.sleep(self._interval)
+                self._due.clear()
+                await self._glance_now()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval):
+                        await self._due.wait()
         finally:
             self._poller = None
 
-    async def _look(self) -> None:
+    async def _glance_now(self) -> None:
         try:
             positions = await self._glance() or {}
         except StoreError as error:

@@ -1,7 +1,7 @@
 """`PostgresReadDatabase`: views in one schema of a PostgreSQL database, shared by processes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -130,6 +130,9 @@ class PostgresReadDatabase:
 
     async def glance(self) -> Mapping[int, int] | None:
         return await self._opened().watch.glance()
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        self._opened().watch.heard = heard
 
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
         return search_condition(table)

@@ -32,6 +32,7 @@ class Watch:
         self._heard = True
         self._looked_at = 0.0
         self._seen: Mapping[int, int] | None = None
+        self.heard: Callable[[], None] = _nobody
 
     def start(self) -> None:
         if self._listener is not None:
@@ -82,3 +83,8 @@ class Watch:
 
     def _hear(self) -> None:
         self._heard = True
+        self.heard()
+
+
+def _nobody() -> None:
+    pass
