@@ -44,10 +44,10 @@ class Listener:
         self._url, self._channel = url, channel
         self._heard: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
         self._proof: asyncio.Future[None] | None = None
         self._due = asyncio.Event()
         self._warned = False
+        self._pid = 0
         self.live = False
 
     def start(self, heard: Callable[[], None]) -> None:
@@ -85,6 +85,7 @@ class Listener:
         try:
             connection.add_termination_listener(lambda _: self._due.set())
             if not self._url.pooler:
+                self._pid = connection.get_server_pid()
                 await connection.add_listener(self._channel, self._called)
                 await self._prove(connection)
                 self.live = True
@@ -120,7 +121,8 @@ class Listener:
         await connection.fetchval("SELECT pg_notify($1, '')", self._channel, timeout=_PROOF_SECONDS)
 
     def _called(self, connection: Connection, pid: int, channel: str, payload: str) -> None:  # noqa: ARG002
-        if pid != connection.get_server_pid():
+        """The connection may be closed by now."""
+        if pid != self._pid:
             self._heard()
         elif self._proof is not None and not self._proof.done():
             self._proof.set_result(None)

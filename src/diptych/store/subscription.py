@@ -66,7 +66,6 @@ class LogSignal:
         interval: Callable[[], float] = lambda: 0.005,
     ) -> None:
         self._poll, self._interval = poll, interval
-        self._due = asyncio.Event()
         self._head = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -81,12 +80,12 @@ class LogSignal:
                 waiter.set_result(None)
 
     def look(self) -> None:
-        """Poll now, if somebody waits: another process may have moved the log.
+        """Wake everybody to look for themselves: another process may have moved the log.
 
         It may also have been replaced by an older one, so what was announced counts no more.
         """
         self._head = 0
-        self._due.set()
+        self._wake_all()
 
     async def moved(self, after: int) -> None:
         """Return once the head is beyond `after`."""
@@ -112,15 +111,12 @@ class LogSignal:
     async def _watch(self, poll: Callable[[], Awaitable[int]]) -> None:
         try:
             while self._waiting:
-                self._due.clear()
                 try:
                     self.announce(await poll())
                 except Exception:  # noqa: BLE001 - whatever it is, nobody may sleep for ever
                     # The reader that is woken meets the same error and can say whose it is.
                     self._wake_all()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._interval()):
-                        await self._due.wait()
+                await asyncio.sleep(self._interval())
         finally:
             self._poller = None
 

@@ -76,20 +76,13 @@ async def test_close_wakes_everybody() -> None:
         await waiting
 
 
-async def test_who_is_told_to_look_does_so_at_once() -> None:
-    head = 0
-
-    async def poll() -> int:
-        return head
-
-    signal = LogSignal(poll=poll, interval=lambda: 60)
-    waiting = asyncio.create_task(signal.moved(0))
+async def test_everybody_is_woken_to_look_for_themselves() -> None:
+    signal = LogSignal()
+    waiting = asyncio.create_task(signal.moved(5))
     await _turns(10)
-    head = 1
     signal.look()
     async with asyncio.timeout(1):
         await waiting
-    await signal.close()
 
 
 async def test_what_was_announced_counts_no_more_when_the_log_may_be_another() -> None:

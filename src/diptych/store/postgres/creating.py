@@ -42,7 +42,7 @@ async def identify(
     """
     try:
         if not await _is_complete(connection, sql):
-            async with connection.transaction():
+            async with connection.transaction(isolation="read_committed"):
                 await connection.fetchval(sql["lock_creation"])
                 await _create(connection, sql, clock)
                 failpoint("create.before_commit")
@@ -97,8 +97,8 @@ async def _create(connection: Connection, sql: Statements, clock: Clock) -> None
     if not await connection.fetchval(sql["is_there"]):
         await connection.execute("\n;\n".join(sql.schema.values()))
         await connection.execute(sql["insert_meta"], SCHEMA_VERSION, clock.new_id())
-    missing = await _missing(connection, sql)
-    await connection.execute("\n;\n".join(sql.functions[name] for name in missing))
+    if missing := await _missing(connection, sql):
+        await connection.execute("\n;\n".join(sql.functions[name] for name in missing))
 
 
 async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) -> UUID:
