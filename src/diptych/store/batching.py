@@ -13,6 +13,11 @@ needs no task. If it raises, or is cancelled, every item of that batch gets what
 that. All of this runs in callbacks of the loop, so there is no task of ours that could be cancelled
 or die, and nobody hangs. Between batches that are answered on the spot the loop has a turn.
 
+Where `run` answers later, the answered come back at once and would all be in the next batch: then
+this process rests while `run` works, and `run` while this process does. So as long as coming back
+takes longer than a call, only some are answered before the next batch goes: as many as make it half
+of all. The others are answered, and come back, while it is under way.
+
 Waiters hold their own future, so a cancelled waiter takes nobody with it, and an item that is in a
 batch already is not taken back. An item whose waiter gave up before that is dropped.
 """
@@ -59,6 +64,8 @@ class Batcher(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way, self._closed = False, False
+        self._sent_at = self._answered_at = 0.0
+        self._first, self._return_seconds = 0, 0.0  # how long an item takes to come back
         self._idle: asyncio.Future[None] | None = None
 
     def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
@@ -90,6 +97,9 @@ class Batcher(Generic[Item, Result]):
 
     def _next(self) -> None:
         batch = self._take()
+        self._sent_at = asyncio.get_running_loop().time()
+        if self._first:
+            self._return_seconds = (self._sent_at - self._answered_at) / self._first
         if not batch:
             self._under_way = False
             if self._idle is not None:
@@ -114,17 +124,34 @@ class Batcher(Generic[Item, Result]):
         call: "asyncio.Future[Sequence[Result | Exception]]",
     ) -> None:
         error = asyncio.CancelledError() if call.cancelled() else call.exception()
-        self._finish(batch, self._failures(batch, error) if error else call.result())
+        answers = self._failures(batch, error) if error else call.result()
+        self._finish(batch, answers, first=self._before_the_next(len(batch)))
+
+    def _before_the_next(self, answered: int) -> int:
+        """How many of those that are answered now get to know it before the next batch goes."""
+        self._answered_at = asyncio.get_running_loop().time()
+        waiting, seconds = len(self._queue), self._answered_at - self._sent_at
+        if (answered + waiting) * self._return_seconds > 0.75 * seconds:
+            self._first = max(answered - waiting, 0) // 2
+        else:
+            self._first = answered
+        return self._first
 
     def _finish(
-        self, batch: Sequence[_Waiting[Item, Result]], answers: Sequence[Result | Exception]
+        self,
+        batch: Sequence[_Waiting[Item, Result]],
+        answers: Sequence[Result | Exception],
+        *,
+        first: int | None = None,
     ) -> None:
         if len(answers) != len(batch):
             wrong = RuntimeError(f"{len(answers)} answers for {len(batch)} items")
             answers = self._failures(batch, wrong)
-        for waiting, answer in zip(batch, answers, strict=True):
-            _resolve(waiting.answer, answer)
-        asyncio.get_running_loop().call_soon(self._next)
+        loop = asyncio.get_running_loop()
+        _resolve_all(batch[:first], answers[:first])
+        loop.call_soon(self._next)
+        if first is not None and first < len(batch):
+            loop.call_soon(_resolve_all, batch[first:], answers[first:])
 
     def _failures(
         self, batch: Sequence[_Waiting[Item, Result]], error: BaseException
@@ -144,6 +171,13 @@ class Batcher(Generic[Item, Result]):
             else:
                 batch.append(waiting)
         return batch
+
+
+def _resolve_all(
+    batch: Sequence[_Waiting[Item, Result]], answers: Sequence[Result | Exception]
+) -> None:
+    for waiting, answer in zip(batch, answers, strict=True):
+        _resolve(waiting.answer, answer)
 
 
 def _resolve(answer: "asyncio.Future[Result]", value: Result | Exception) -> None:

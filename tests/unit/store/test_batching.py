@@ -1,6 +1,7 @@
 """The batcher: everyone is answered, whatever is cancelled, raised or closed."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -205,3 +206,36 @@ async def test_a_storm_of_cancellations_loses_no_answer() -> None:
     for n, answer in enumerate(answers):
         assert answer == n or isinstance(answer, asyncio.CancelledError)
     assert sum(isinstance(answer, int) for answer in answers) >= 440
+
+
+async def sizes_of_batches(*, call: float, coming_back: float) -> list[int]:
+    """Of eight in a closed loop, whose calls and whose way back take that many seconds."""
+    sizes: list[int] = []
+
+    async def run(items: Sequence[int]) -> Sequence[int | Exception]:
+        sizes.append(len(items))
+        await asyncio.sleep(call)
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher(run)
+
+    async def work(number: int) -> None:
+        for _ in range(12):
+            await batcher.submit(number)
+            until = time.perf_counter() + coming_back
+            while time.perf_counter() < until:
+                pass
+
+    await asyncio.gather(*map(work, range(8)))
+    return sizes
+
+
+async def test_while_coming_back_takes_longer_than_a_call_half_of_all_are_under_way() -> None:
+    sizes = await sizes_of_batches(call=0.001, coming_back=0.001)
+    assert sizes[0] == 8
+    assert max(sizes[3:]) < 8
+
+
+async def test_while_a_call_takes_longer_all_go_together() -> None:
+    sizes = await sizes_of_batches(call=0.05, coming_back=0)
+    assert sizes[:12] == [8] * 12
