@@ -85,6 +85,24 @@ async def test_a_synchronous_standby_takes_over_and_nothing_acknowledged_is_lost
         assert rows == await expected_accounts(two)
 
 
+async def test_a_primary_that_hangs_is_left_and_has_no_effect_when_it_comes_back(
+    pair: Pair,
+) -> None:
+    """It answers nobody, closes no socket, and when it goes on it believes to be the primary."""
+    pair.primary.replicate_to("standby")
+    async with opened(PostgresEventStore(pair.url, deadline=0.5, patience=30)) as store:
+        async with loading(store) as load:
+            await load.more(60)
+            await asyncio.to_thread(pair.primary.freeze)
+            await asyncio.to_thread(pair.standby.promote)
+            await load.more(60)
+            await asyncio.to_thread(pair.primary.thaw)
+            await load.more(60)
+        await load.settle(store)
+    async with opened(PostgresEventStore(pair.standby.url())) as new:
+        demand(load.history, await log_of(new))
+
+
 async def test_an_asynchronous_standby_may_lose_what_was_acknowledged_and_that_is_seen(
     pair: Pair, tmp_path: Path
 ) -> None:

@@ -1,18 +1,18 @@
 """The wire is cut around the commit: an append with a command record still takes effect once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from diptych.errors import OutcomeUnknown, StorageUnavailable
-from diptych.store.contract import ANY_VERSION, Append, EventStore, Write
-from diptych.store.postgres import committing
+from diptych.store.contract import ANY_VERSION, START, Append, Appended, EventStore, Write
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing.conformance.steps import add, at_once, happened, log_of, opened, outcomes, to
 from diptych.testing.waiting import wait_until
-from tests.failover.history import demand
+from tests.failover.history import Asked, HistoryViolated, demand
 from tests.failover.load import loading
 from tests.servers.proxy import Proxy, Trap, proxy_to
 
@@ -109,20 +109,26 @@ async def test_a_server_that_is_out_of_reach_for_too_long_is_an_error_and_nothin
         assert [event.stream for event in await log_of(store)] == ["order-3"]
 
 
-async def test_a_server_that_falls_silent_loses_its_connection_and_the_append_is_settled(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_falls_silent_loses_its_connections_and_all_is_settled(
+    postgres_url: str,
 ) -> None:
     """A machine that vanished sends no reset: only a deadline ends the wait."""
-    monkeypatch.setattr(committing, "DEADLINE", 0.2)
-    await wire.store.append(add(to("order-1")))
-    wire.proxy.stall()
-    before = wire.proxy.accepted
-    waiting = asyncio.create_task(wire.store.append(add(to("order-2", expecting=0))))
-    await wait_until(lambda: wire.proxy.accepted > before)
-    assert not waiting.done()
-    wire.proxy.resume()
-    await waiting
-    assert [event.stream for event in await log_of(wire.past)] == ["order-1", "order-2"]
+    async with (
+        proxy_to(postgres_url) as (proxy, url),
+        opened(PostgresEventStore(url, deadline=0.2)) as store,
+    ):
+        await store.append(add(to("order-1")))
+        proxy.stall()
+        before = proxy.accepted
+        append = asyncio.create_task(store.append(add(to("order-2", expecting=0))))
+        read = asyncio.create_task(log_of(store))
+        await wait_until(lambda: proxy.accepted >= before + 2)
+        assert not append.done()
+        assert not read.done()
+        proxy.resume()
+        await append
+        assert await read in (await log_of(store), (await log_of(store))[:1])
+        assert [event.stream for event in await log_of(store)] == ["order-1", "order-2"]
 
 
 async def test_connections_that_are_cut_again_and_again_under_load_lose_and_double_nothing(
@@ -134,3 +140,40 @@ async def test_connections_that_are_cut_again_and_again_under_load_lose_and_doub
             wire.proxy.cut()
     await load.settle(wire.store)
     demand(load.history, await log_of(wire.past))
+
+
+async def careless(store: EventStore, append: Append) -> Appended:
+    """What we do not do: send it again without a record of the first time."""
+    bare = replace(append, command=None)
+    try:
+        return await store.append(bare)
+    except OutcomeUnknown:
+        return await store.append(bare)
+
+
+async def hopeful(store: EventStore, append: Append) -> Appended:
+    """What we do not do either: take a lost answer for a good one."""
+    try:
+        return await store.append(replace(append, command=None))
+    except OutcomeUnknown:
+        return Appended(START, ())
+
+
+@pytest.mark.parametrize(
+    ("client", "cut", "finding"),
+    [
+        (careless, CUTS[2], "more than once"),
+        (hopeful, CUTS[0], "lost"),
+    ],
+)
+async def test_the_checker_finds_what_a_careless_client_would_do_to_the_log(
+    wire: Wire,
+    client: Callable[[EventStore, Append], Awaitable[Appended]],
+    cut: Callable[[Proxy], Trap],
+    finding: str,
+) -> None:
+    cut(wire.proxy)
+    asked = Asked(add(to("marked-1", happened())), began=1.0, ended=2.0)
+    asked.acknowledged = await client(wire.store, asked.append)
+    with pytest.raises(HistoryViolated, match=finding):
+        demand([asked], await log_of(wire.past))

@@ -83,6 +83,20 @@ class PostgresServer(PrivatePostgres):
         self._process.send_signal(signal.SIGSTOP)  # or it has more children than we counted
         end_at_once([self._process.pid, *children_of(self._process.pid)], reap=self._process.wait)
 
+    def freeze(self) -> None:
+        """Stop all its processes where they are, as a machine that hangs: sockets stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze()`, as if no time had passed."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, which: signal.Signals) -> None:
+        if self._process is not None and self.running:
+            self._process.send_signal(which)
+            for child in children_of(self._process.pid):
+                os.kill(child, which)
+
     def kill_backend(self, pid: int) -> None:
         """kill -9 of one backend: the postmaster then ends all others and recovers."""
         os.kill(pid, signal.SIGKILL)
@@ -159,6 +173,7 @@ class PostgresServer(PrivatePostgres):
 
     def remove(self) -> None:
         """Stop at once and delete the data."""
+        self.thaw()
         self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
