@@ -177,8 +177,12 @@ class ReadDatabase(Protocol):
         """
         ...
 
-    async def glance(self) -> Mapping[int, int] | None:
-        """The positions of all revisions, or None if nothing was committed since the last call."""
+    async def glance(self, *, anyway: bool = False) -> Mapping[int, int] | None:
+        """The positions of all revisions, or None if nothing was committed since the last call.
+
+        A database that tells by itself when something was may not look but now and then, unless
+        it is asked to do it `anyway`.
+        """
         ...
 
     def listen(self, heard: Callable[[], None]) -> None:

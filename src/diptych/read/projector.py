@@ -228,10 +228,12 @@ class Projector:
             return await self._bound.prepare(snapshot, decoded)
 
     def _finished(self, point: Point) -> None:
-        """What several partitions have finished together, the database tells those who wait."""
+        """What several partitions have finished together, only the database can tell."""
         self.point = point
         if self.model.partitions == 1:
             self._signal.announce(self.target.revision, point.position)
+        else:
+            self._signal.look()
 
     async def _stop(self, error: Exception, *, position: int) -> NoReturn:
         why = reason(error)

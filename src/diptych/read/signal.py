@@ -2,12 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from diptych.errors import StoreError
 
 _log = logging.getLogger(__name__)
+
+
+class Glance(Protocol):
+    """`ReadDatabase.glance`."""
+
+    async def __call__(self, *, anyway: bool) -> Mapping[int, int] | None: ...
 
 
 class CheckpointSignal:
@@ -18,17 +25,18 @@ class CheckpointSignal:
     and at once where they can be heard (`look`).
     """
 
-    def __init__(
-        self, glance: Callable[[], Awaitable[Mapping[int, int] | None]], *, interval: float = 0.005
-    ) -> None:
+    def __init__(self, glance: Glance, *, interval: float = 0.005) -> None:
         self._glance, self._interval = glance, interval
         self._positions: dict[int, int] = {}
         self._waiting: dict[int, dict[asyncio.Future[None], int]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
+        self._anyway = False
 
     def look(self) -> None:
-        """Glance now, if somebody waits: another process has moved a checkpoint."""
+        """Glance now, if somebody waits: a checkpoint was moved, in another process or of one of
+        several partitions."""
+        self._anyway = True
         self._due.set()
 
     def announce(self, revision: int, position: int) -> None:
@@ -84,8 +92,9 @@ class CheckpointSignal:
             self._poller = None
 
     async def _glance_now(self) -> None:
+        anyway, self._anyway = self._anyway, False
         try:
-            positions = await self._glance() or {}
+            positions = await self._glance(anyway=anyway) or {}
         except StoreError as error:
             # Whoever is woken meets the same error and can say whose query it was.
             _log.warning("checkpoints cannot be watched: %s", error)

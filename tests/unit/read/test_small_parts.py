@@ -16,6 +16,7 @@ from diptych.read.cursor import decode_cursor, encode_cursor
 from diptych.read.pace import FEWEST, MOST, Pace
 from diptych.read.search import normalised, words_of
 from diptych.read.signal import CheckpointSignal
+from diptych.testing.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_the_pace_tells_how_fast_it_goes() -> None:
     assert pace.positions_per_second == pytest.approx(100_000)
 
 
-async def unchanged() -> Mapping[int, int] | None:
+async def unchanged(*, anyway: bool) -> Mapping[int, int] | None:
     return None
 
 
@@ -146,7 +147,7 @@ async def test_a_signal_gives_up_in_time() -> None:
 async def test_a_signal_sees_what_other_processes_commit() -> None:
     found: dict[int, int] = {}
 
-    async def glance() -> Mapping[int, int] | None:
+    async def glance(*, anyway: bool) -> Mapping[int, int] | None:
         return dict(found)
 
     signal = CheckpointSignal(glance, interval=0.001)
@@ -158,9 +159,33 @@ async def test_a_signal_sees_what_other_processes_commit() -> None:
 
 
 async def test_a_signal_that_cannot_look_wakes_everybody() -> None:
-    async def glance() -> Mapping[int, int] | None:
+    async def glance(*, anyway: bool) -> Mapping[int, int] | None:
         raise StorageBusy("locked")
 
     signal = CheckpointSignal(glance)
     assert await signal.reached(1, 5, timeout=5)
+    await signal.close()
+
+
+async def test_a_signal_that_is_told_looks_at_once_and_thoroughly() -> None:
+    found: dict[int, int] = {}
+
+    async def glance(*, anyway: bool) -> Mapping[int, int] | None:
+        return dict(found) if anyway else None
+
+    signal = CheckpointSignal(glance, interval=60)
+    waiting = asyncio.create_task(signal.reached(1, 5, timeout=5))
+    await wait_until(lambda: signal._poller is not None)
+    found[1] = 7
+    signal.look()
+    assert await waiting
+    await signal.close()
+
+
+async def test_who_is_woken_for_another_reason_is_told_to_look_again() -> None:
+    signal = CheckpointSignal(unchanged)
+    waiting = asyncio.create_task(signal.reached(1, 5, timeout=5))
+    await wait_until(lambda: bool(signal._waiting))
+    signal.wake(1)
+    assert await waiting
     await signal.close()

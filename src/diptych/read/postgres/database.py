@@ -128,8 +128,8 @@ class PostgresReadDatabase:
             raise
         await self._give_ended(pool, connection)
 
-    async def glance(self) -> Mapping[int, int] | None:
-        return await self._opened().watch.glance()
+    async def glance(self, *, anyway: bool = False) -> Mapping[int, int] | None:
+        return await self._opened().watch.glance(anyway=anyway)
 
     def listen(self, heard: Callable[[], None]) -> None:
         self._opened().watch.heard = heard

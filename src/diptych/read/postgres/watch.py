@@ -48,9 +48,9 @@ class Watch:
         if self._listener is not None:
             self._listener.notify()
 
-    async def glance(self) -> Mapping[int, int] | None:
+    async def glance(self, *, anyway: bool) -> Mapping[int, int] | None:
         """Raises: StoreError."""
-        if not self._may_have_moved():
+        if not (anyway or self._may_have_moved()):
             return None
         self._heard, self._looked_at = False, asyncio.get_running_loop().time()
         found = await self._look()

@@ -121,7 +121,7 @@ class SqliteReadDatabase:
             raise
         pool.give(connection)
 
-    async def glance(self) -> Mapping[int, int] | None:
+    async def glance(self, *, anyway: bool = False) -> Mapping[int, int] | None:  # noqa: ARG002
         opened = self._opened()
         watch = opened.watch.driver
         try:
