@@ -21,8 +21,8 @@ from examples.orders.order import orders
 MANY, FEW = 256, 16
 OURS = "diptych, {} in flight"
 PLAIN = "plain transactions on 16 connections, 256 in flight"
-EVENTSOURCING_SIDE = "eventsourcing, 16 threads"
-EMMETT_SIDE = "Emmett, 16 promises"
+EVENTSOURCING_SIDE = f"eventsourcing {EVENTSOURCING.release}, 16 threads"
+EMMETT_SIDE = f"Emmett {EMMETT.release}, 16 promises"
 
 Measure = Callable[[str], Awaitable[float]]
 

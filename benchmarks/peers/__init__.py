@@ -15,6 +15,7 @@ class Peer:
     """A program that creates orders; see its own text for what is the same as ours."""
 
     name: str
+    release: str
     runs: Path | None
     program: str
     installed: Path
@@ -45,6 +46,8 @@ def _node() -> Path | None:
 
 
 EVENTSOURCING = Peer(
-    "eventsourcing", _PYTHON, "eventsourcing_orders.py", _PYTHON.parents[1] / "installed"
+    "eventsourcing", "9.5.6", _PYTHON, "eventsourcing_orders.py", _PYTHON.parents[1] / "installed"
 )
-EMMETT = Peer("Emmett", _node(), "emmett_orders.mjs", _HERE / "node_modules" / "installed")
+EMMETT = Peer(
+    "Emmett", "0.42.0", _node(), "emmett_orders.mjs", _HERE / "node_modules" / "installed"
+)
