@@ -2,6 +2,7 @@ from diptych.app import Application as Application
 from diptych.clock import Clock as Clock
 from diptych.clock import SystemClock as SystemClock
 from diptych.codec import Events as Events
+from diptych.errors import CheckpointDiverged as CheckpointDiverged
 from diptych.errors import CommandIdReused as CommandIdReused
 from diptych.errors import ConcurrencyError as ConcurrencyError
 from diptych.errors import ConditionFailed as ConditionFailed
@@ -45,6 +46,7 @@ from diptych.read.query import Answer as Answer
 from diptych.read.query import Query as Query
 from diptych.read.query import answer as answer
 from diptych.read.readiness import Readiness as Readiness
+from diptych.read.readiness import SlotStatus as SlotStatus
 from diptych.read.readiness import State as State
 from diptych.read.readiness import ViewStatus as ViewStatus
 from diptych.read.rows import Rows as Rows

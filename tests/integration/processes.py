@@ -45,6 +45,7 @@ class Setting:
     partitions: int = 1
     copies: int = 0
     lease_ttl: float = 1.0
+    failpoints: str = ""
 
 
 class Process:
@@ -62,7 +63,11 @@ class Process:
             json.dumps(asdict(setting)),
             stdin=PIPE,
             stdout=PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "DIPTYCH_FAILPOINTS": setting.failpoints,
+            },
         )
         started = cls(child)
         assert await started._heard() == "open"

@@ -131,3 +131,31 @@ async def test_a_restart_of_each_process_in_turn_stops_nothing(setting: Setting)
                     expected += 2
                     assert await each.do("deposit", account, 2) == [expected - 1, expected]
         assert await steady.do("agrees")
+
+
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        "register.before_commit",
+        "leases.before_commit",
+        "projector.after_read@5",
+        "projector.before_write@5",
+        "projector.before_checkpoint@5",
+        "projector.before_commit@5",
+        "projector.after_commit@5",
+    ],
+)
+async def test_a_kill_at_any_step_is_taken_up_by_the_next_process(
+    setting: Setting, failpoint: str
+) -> None:
+    """Its lease would last for an hour, but the next one sees that it is gone."""
+    name, _, hit = failpoint.partition("@")
+    killed = replace(setting, lease_ttl=3_600, failpoints=f"{name}=kill@{hit or 1}")
+    with pytest.raises(EOFError):
+        victim = await Process.start(killed)
+        await victim.do("deposit", await victim.do("open_account"), 1_000)
+    async with processes(replace(killed, failpoints="")) as (heir,):
+        assert await heir.do("agrees")
+        account = await heir.do("open_account")
+        assert await heir.do("deposit", account, 2) == [1, 2]
+        assert await heir.do("agrees")

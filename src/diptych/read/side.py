@@ -33,6 +33,9 @@ R = TypeVar("R")
 _LOOK_AGAIN: Final = 1.0
 """While something waits: a view may have been stopped by another process."""
 
+_PAUSE: Final = 0.001
+"""What was announced may be gone again, with a server that crashed: ask, but not all the time."""
+
 
 class ReadSide:
     """Views, projections and queries over one log and one read database.
@@ -151,9 +154,9 @@ class ReadSide:
                 left = deadline - loop.time()
                 if left <= 0:
                     raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
-                await running.signal.reached(
-                    target.revision, position, timeout=min(left, _LOOK_AGAIN)
-                )
+                soon = min(left, _LOOK_AGAIN)
+                if await running.signal.reached(target.revision, position, timeout=soon):
+                    await asyncio.sleep(_PAUSE)
 
     async def _position(self, target: Target) -> int:
         """Raises ProjectionStopped, CheckpointDiverged: it stays where it is."""
