@@ -32,6 +32,9 @@ from diptych.postgres_library.url import PostgresUrl
 _PROOF_SECONDS: Final = 2.0
 _PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+_LAST_SECONDS: Final = 0.5
+_GAP: Final = 0.005
+"""Seconds between two that are sent: under load one stands for many, and costs a round trip."""
 _PULSE: Final = 30.0
 """Seconds after which a silent connection is asked whether it is still there."""
 _log = logging.getLogger(__name__)
@@ -48,6 +51,7 @@ class Listener:
         self._due = asyncio.Event()
         self._warned = False
         self._pid = 0
+        self._sending = self._ending = False
         self.live = False
 
     def start(self, heard: Callable[[], None]) -> None:
@@ -56,11 +60,17 @@ class Listener:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
+        """Tell the others a last time, if that is quickly done, and end."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        if task is None:
+            return
+        if self._sending:
+            self._ending = True
+            self._due.set()
+            await asyncio.wait({task}, timeout=_LAST_SECONDS)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
     def notify(self) -> None:
         """Tell all others that listen to the channel; soon, and once for several calls.
@@ -77,7 +87,9 @@ class Listener:
             except Exception as error:  # noqa: BLE001 - a hint that is missing is no reason to end
                 self._report(error)
             pause = _PAUSE if self.live else min(2 * pause, _LONGEST_PAUSE)
-            self.live = False
+            self.live = self._sending = False
+            if self._ending:
+                return
             await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
@@ -104,7 +116,8 @@ class Listener:
 
     async def _send(self, connection: Connection) -> None:
         """Send what is due, and a sign of life now and then, until the connection ends."""
-        while not connection.is_closed():
+        self._sending = True
+        while not (self._ending or connection.is_closed()):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PULSE):
                     await self._due.wait()
@@ -114,6 +127,7 @@ class Listener:
                 return
             if due:
                 await self._notify(connection)
+                await asyncio.sleep(_GAP)
             else:
                 await connection.execute("SELECT 1", timeout=_PROOF_SECONDS)
 

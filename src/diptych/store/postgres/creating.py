@@ -11,7 +11,7 @@ from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import sqlstate
 from diptych.postgres_library.url import PostgresUrl
 from diptych.store.postgres.rows import uuid_of
-from diptych.store.postgres.statements import Statements
+from diptych.store.postgres.statements import Statements, script
 
 SCHEMA_VERSION: Final = 1
 _TAKEN: Final = frozenset(
@@ -95,10 +95,10 @@ async def _create(connection: Connection, sql: Statements, clock: Clock) -> None
     if not await connection.fetchval(sql["has_schema"]):
         await connection.execute(sql["create_schema"])
     if not await connection.fetchval(sql["is_there"]):
-        await connection.execute("\n;\n".join(sql.schema.values()))
+        await connection.execute(script(sql.schema.values()))
         await connection.execute(sql["insert_meta"], SCHEMA_VERSION, clock.new_id())
     if missing := await _missing(connection, sql):
-        await connection.execute("\n;\n".join(sql.functions[name] for name in missing))
+        await connection.execute(script(sql.functions[name] for name in missing))
 
 
 async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) -> UUID:

@@ -1,7 +1,7 @@
 """The SQL of the PostgreSQL log, by name, for the schema that the log is in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -30,6 +30,11 @@ def statements_for(schema: str) -> Statements:
     return Statements(
         *(_named(file, schema) for file in ("schema.sql", "functions.sql", "queries.sql"))
     )
+
+
+def script(several: Iterable[str]) -> str:
+    """Several statements for one round trip. Any of them may end with a comment."""
+    return "\n;\n".join(several)
 
 
 def _named(file: str, schema: str) -> Mapping[str, str]:
