@@ -241,9 +241,10 @@ def test_a_url_of_no_backend_is_refused_with_what_to_write(log: str, read: str) 
         application(log, read)
 
 
-def test_a_password_in_a_url_is_not_repeated() -> None:
+@pytest.mark.parametrize("scheme", ["mysql", "postgresql"])
+def test_a_password_in_a_url_is_not_repeated(scheme: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        application("postgres://ann:secret@host/db")
+        application(f"{scheme}://ann:secret@host/db?unknown=1")
     assert "secret" not in str(refused.value)
 
 
