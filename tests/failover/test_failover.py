@@ -12,7 +12,7 @@ from diptych.errors import CheckpointDiverged
 from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.side import ReadSide
 from diptych.store.postgres.store import PostgresEventStore
-from diptych.testing.conformance.steps import log_of, opened
+from diptych.testing.conformance.steps import add, log_of, opened, to
 from diptych.testing.waiting import wait_until
 from tests.failover.history import HistoryViolated, demand, lost
 from tests.failover.load import following, loading
@@ -99,8 +99,20 @@ async def test_a_primary_that_hangs_is_left_and_has_no_effect_when_it_comes_back
             await asyncio.to_thread(pair.primary.thaw)
             await load.more(60)
         await load.settle(store)
-    async with opened(PostgresEventStore(pair.standby.url())) as new:
-        demand(load.history, await log_of(new))
+        demand(load.history, await log_of(store))
+
+
+async def test_a_former_primary_that_is_started_again_is_not_taken_for_the_log(pair: Pair) -> None:
+    """It stands first in the URL, knows the same log, and lets itself be written to."""
+    async with opened(PostgresEventStore(pair.url)) as store:
+        await store.append(add(to("order-1")))
+        await asyncio.to_thread(pair.fail_over)
+        await store.append(add(to("order-1", expecting=1)))
+    await asyncio.to_thread(pair.primary.restart)
+    async with opened(PostgresEventStore(pair.url)) as store:
+        await store.append(add(to("order-1", expecting=2)))
+    assert pair.standby.execute("SELECT max(version) FROM diptych.events") == "3"
+    assert pair.primary.execute("SELECT max(version) FROM diptych.events") == "1"
 
 
 async def test_an_asynchronous_standby_may_lose_what_was_acknowledged_and_that_is_seen(

@@ -1,6 +1,7 @@
 """One connection to a server that is fit for use: the primary, new enough, in UTF-8."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -16,6 +17,8 @@ SELECT pg_is_in_recovery(), current_setting('server_version_num')::int / 10000,
     current_setting('server_encoding')
 """
 
+_GRACE: Final = 0.5
+"""Seconds in which other hosts may still say that they are the newer primary."""
 _IN_UTF8: Final = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
 
 
@@ -35,18 +38,51 @@ class Wanted:
 
 
 async def connect(url: PostgresUrl, wanted: Wanted) -> Connection:
-    """A connection to the first of the URL's hosts that is fit for it.
+    """A connection to one of the URL's hosts that is fit for it: the first of them, if several are.
 
     Raises: StoreError, ConfigurationError: none of them is; the message says why not.
     """
-    errors: list[DiptychError] = []
-    for dsn in url.dsns:
-        try:
-            return await _connect_to(dsn, url, wanted)
-        except DiptychError as error:
-            errors.append(error)
+    if len(url.dsns) == 1:
+        return await _connect_to(url.dsns[0], url, wanted)
+    attempts = [asyncio.create_task(_connect_to(dsn, url, wanted)) for dsn in url.dsns]
+    try:
+        await _answered(attempts)
+    except BaseException:
+        for made in (await _ended(attempts))[0]:
+            made.terminate()
+        raise
+    connections, errors = await _ended(attempts)
+    fit = [each for each in connections if not each.is_closed()]
+    for other in fit[1:]:
+        other.terminate()
+    if fit:
+        return fit[0]
     # That a host does not answer says more than that another one is a standby.
+    errors = errors or [StorageUnavailable(f"{url.shown}: a connection was lost at once")]
     raise next((each for each in errors if isinstance(each, StorageUnavailable)), errors[0])
+
+
+async def _answered(attempts: Sequence[asyncio.Task[Connection]]) -> None:
+    """Wait for all hosts; where one is fit, not for long. A machine that hangs never answers."""
+    pending, found = set(attempts), False
+    while pending:
+        done, pending = await asyncio.wait(
+            pending, timeout=_GRACE if found else None, return_when=asyncio.FIRST_COMPLETED
+        )
+        found = found or any(each.exception() is None for each in done)
+        if not done:
+            return
+
+
+async def _ended(
+    attempts: Sequence[asyncio.Task[Connection]],
+) -> tuple[list[Connection], list[Exception]]:
+    """What came of them, in the order of the hosts; who has not answered by now is left."""
+    for attempt in attempts:
+        attempt.cancel()
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    errors = [each for each in results if isinstance(each, Exception)]
+    return [each for each in results if not isinstance(each, BaseException)], errors
 
 
 async def _connect_to(dsn: str, url: PostgresUrl, wanted: Wanted) -> Connection:
@@ -65,12 +101,19 @@ async def _connect_to(dsn: str, url: PostgresUrl, wanted: Wanted) -> Connection:
         raise translate(error, url.shown) from error
     try:
         _refuse_unfit(tuple(await connection.fetchrow(_CHECK)), url, wanted)
+        if len(url.dsns) > 1 and not wanted.standby:
+            await _refuse_replaced(connection, url)
     except BaseException as error:
         connection.terminate()
         if isinstance(error, Exception):
             raise translate(error, url.shown) from error
         raise
     return cast("Connection", connection)
+
+
+async def _refuse_replaced(connection: Connection, url: PostgresUrl) -> None:
+    if not await url.primary.accepts(connection):
+        raise StorageReadOnly(f"{url.shown}: a former primary is back: make it a standby")
 
 
 def _refuse_unfit(found: tuple[bool, int, str], url: PostgresUrl, wanted: Wanted) -> None:

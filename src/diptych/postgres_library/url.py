@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from diptych.errors import ConfigurationError
+from diptych.postgres_library.primary import Primary
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 """Needs no quotes in SQL, and leaves room for what is named after it (63 bytes)."""
@@ -22,8 +23,9 @@ _SCHEMES: Final = frozenset({"postgresql", "postgres"})
 class PostgresUrl:
     """A checked URL: `postgresql://user:password@host:port/database?schema=name`.
 
-    Several hosts, `h1:5432,h2:5432`, are tried in order, and the first that may write is taken. So
-    a failover needs no other URL. `pooler` says that connections go through PgBouncer in
+    Of several hosts, `h1:5432,h2:5432`, the one that may write is taken; if an old primary is back
+    that does not know it was replaced, the newest, which `primary` remembers. So a failover needs
+    no other URL. `pooler` says that connections go through PgBouncer in
     transaction mode (`?pooler=transaction`): no prepared statements, no LISTEN. `more` holds the
     parameters that the caller of `parse` has asked for.
     """
@@ -33,6 +35,7 @@ class PostgresUrl:
     pooler: bool
     dsns: tuple[str, ...] = field(repr=False)
     more: Mapping[str, str] = field(repr=False)
+    primary: Primary = field(default_factory=Primary, repr=False, compare=False)
 
     @classmethod
     def parse(
