@@ -193,6 +193,8 @@ class Application:
         Raises:
             ConsistencyTimeout: a view did not get there in time.
             ViewNotReady: a view is still being built.
+            ProjectionStopped: an event keeps a view from getting there.
+            CheckpointDiverged: a view shows events that the log does not have any more.
             TokenFromAnotherHistory: the token does not belong to this log.
             NoHandler: nothing answers this type of query.
         """
@@ -209,7 +211,8 @@ class Application:
     ) -> Answer[R]:
         """The answer and how new it is; `on_timeout="stale"` takes an older one, marked `stale`.
 
-        Raises: as `query`; with `on_timeout="stale"` no ConsistencyTimeout.
+        Raises: as `query`; with `on_timeout="stale"` no ConsistencyTimeout, and no
+            ProjectionStopped if the view was complete once.
         """
         return await self._right.ask(
             query, at_least=at_least, tenant=tenant, timeout=timeout, on_timeout=on_timeout
@@ -244,7 +247,8 @@ class Application:
     ) -> None:
         """Wait until all views have reached a position, by default the head as it is now.
 
-        Raises: ConsistencyTimeout; ProjectionStopped: a view will not get there.
+        Raises: ConsistencyTimeout; ProjectionStopped, CheckpointDiverged: a view will not get
+            there.
         """
         wanted = (await self._store.head()).position if position is None else position
         await self._right.reached(wanted, timeout=timeout)

@@ -17,6 +17,7 @@ from diptych.failpoints import armed
 from diptych.read.database import ReadDatabase, Slot
 from diptych.read.lease import Leases
 from diptych.read.model import ReadModel
+from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.readiness import State, ViewStatus
 from diptych.read.schema import CHECKPOINTS, WORKERS, database_now
 from diptych.read.side import ReadSide
@@ -107,6 +108,23 @@ async def test_views_are_spread_over_the_processes_that_come_and_go(
         await wait_until(lambda: held(one) == [4])
         await append(store, Opened(uuid4(), "Bea"))
         assert len(await all_accounts(one, await head_token(store))) == 11
+
+
+async def test_views_are_spread_behind_a_pooler_too(
+    store: MemoryEventStore, pgbouncer_url: str
+) -> None:
+    """No lease hangs on a session, and what others commit is looked for."""
+
+    def connect() -> PostgresReadDatabase:
+        return PostgresReadDatabase(f"{pgbouncer_url}?pooler=transaction")
+
+    async with process(store, connect()) as one:
+        async with process(store, connect()) as other:
+            await wait_until(lambda: held(one, other) == [2, 2])
+            token = await append(store, Opened(uuid4(), "Ann"))
+            for side in (one, other):
+                assert (await side.query(ListAccounts(), at_least=token)).total == 1
+        await wait_until(lambda: held(one) == [4])
 
 
 async def test_one_view_stays_where_it_is_when_others_come(

@@ -133,17 +133,21 @@ async def test_a_restart_of_each_process_in_turn_stops_nothing(setting: Setting)
         assert await steady.do("agrees")
 
 
+STEPS = [
+    "register.before_commit",
+    "leases.before_commit",
+    "projector.after_read@5",
+    "projector.before_write@5",
+    "projector.before_checkpoint@5",
+    "projector.before_commit@5",
+    "projector.after_commit@5",
+]
+
+
 @pytest.mark.parametrize(
-    "failpoint",
-    [
-        "register.before_commit",
-        "leases.before_commit",
-        "projector.after_read@5",
-        "projector.before_write@5",
-        "projector.before_checkpoint@5",
-        "projector.before_commit@5",
-        "projector.after_commit@5",
-    ],
+    ("setting", "failpoint"),
+    [*(("sqlite", step) for step in STEPS), *(("postgresql", step) for step in STEPS[1::4])],
+    indirect=["setting"],
 )
 async def test_a_kill_at_any_step_is_taken_up_by_the_next_process(
     setting: Setting, failpoint: str

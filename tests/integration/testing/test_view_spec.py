@@ -9,6 +9,7 @@ from diptych import ProjectionStopped, RecordedEvent, View
 from diptych.failpoints import armed
 from diptych.testing import START, ViewSpec, happened, redelivery
 from diptych.testing.view_spec import _sizes
+from tests.unit.testing import shelf
 from tests.unit.testing.shelf import (
     Book,
     Lend,
@@ -45,6 +46,20 @@ def test_a_view_with_keys_of_its_own_may_say_what_the_streams_are() -> None:
     ViewSpec(readers).given(EMMA, DUNE, BACK, AGAIN).then(Reader("ann", 2, 2), Reader("bob", 1, 4))
     spec = ViewSpec(readers, stream="book")
     spec.given(EMMA, DUNE, BACK, AGAIN).then(Reader("ann", 2, 1), Reader("bob", 1, 3))
+
+
+def test_a_view_in_partitions_is_delivered_to_each_of_them() -> None:
+    split = View(
+        "books",
+        events=[shelf_events],
+        row=Book,
+        key="book",
+        project=shelf.project,
+        partitions=3,
+    )
+    events = [Lent(f"Book {number}", "ann") for number in range(8)]
+    rows = [Book(each.book, 1, START + SECOND * at, "", 1) for at, each in enumerate(events)]
+    ViewSpec(split).given(*events).then(*rows)
 
 
 async def test_a_spec_can_be_used_where_an_event_loop_runs() -> None:
