@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -12,9 +15,11 @@ from sqlalchemy.orm import Session
 from diptych import Application, EventStore
 from diptych.errors import CommandTookEffect, ConcurrencyError, ConfigurationError, OutcomeUnknown
 from diptych.store.contract import Load
+from examples.orders.order import CreateOrder, OrderItem, ShipOrder, orders
 from tests.servers.postgres import PostgresServer
 from tests.unit.write.account import Deposit, NotEnough, Withdraw, accounts
 
+ROOT = Path(__file__).parents[2]
 _NOTES = sa.Table("notes", sa.MetaData(), sa.Column("text", sa.Text, primary_key=True))
 
 
@@ -267,3 +272,22 @@ async def test_a_session_without_asyncio_joins_too(
     plain.dispose()
     assert pending.outcome.position == 1
     assert await notes(engine) == ["paid"]
+
+
+async def test_the_how_to_does_what_it_says(postgres_url: str, engine: AsyncEngine) -> None:
+    text = (ROOT / "docs" / "how-to" / "join.md").read_text("utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"AsyncSession": AsyncSession, "ShipOrder": ShipOrder}
+    exec(code, names)
+    invoices = sa.Table("invoices", sa.MetaData(), sa.Column("order_id", sa.Uuid, primary_key=True))
+    async with engine.begin() as connection:
+        await connection.run_sync(invoices.metadata.create_all)
+    order_id = UUID(int=1)
+    line = OrderItem("tea", 1, Decimal("3.50"), "Tea")
+    async with Application(log=postgres_url, write=[orders]) as app:
+        await app.dispatch(CreateOrder(order_id, UUID(int=2), "Ann", (line,), "1 Long Street"))
+        outcome = await names["ship"](app, engine, invoices, order_id)
+        assert outcome.version == 2
+        with pytest.raises(sa.exc.IntegrityError):
+            await names["ship"](app, engine, invoices, order_id)
+        assert (await app.log.head()).position == 2
