@@ -16,6 +16,7 @@ from diptych.errors import (
 )
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing.conformance.steps import add, log_of, opened, to
+from diptych.testing.waiting import wait_until
 from tests.servers.postgres import PostgresServer, own_server
 
 SECRET = "open-sesame"
@@ -187,3 +188,25 @@ async def test_a_schema_that_is_dropped_under_a_running_store_is_an_error_not_a_
             await store.append(add(to("order-1")))
         with pytest.raises(StoreError):
             await store.head()
+
+
+async def test_an_append_that_is_the_victim_of_a_deadlock_is_tried_again(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    async with opened(PostgresEventStore(postgres_url)) as store:
+        other = await asyncpg.connect(postgres_url)
+        await other.execute("SET deadlock_timeout = '60s'")  # so that it is not the victim
+        await other.execute("BEGIN; LOCK TABLE diptych.events IN SHARE MODE")
+        append = asyncio.create_task(store.append(add(to("order-1", expecting=0))))
+        held = "SELECT classid::int, objid::int FROM pg_locks WHERE locktype = 'advisory'"
+        await wait_until(lambda: any_row(other, held))
+        classid, objid = await other.fetchrow(held)
+        await other.execute(f"SELECT pg_advisory_xact_lock({classid}, {objid})")  # the append lost
+        assert not append.done()
+        await other.execute("ROLLBACK")
+        assert (await append).point.position == 1
+        await other.close()
+
+
+async def any_row(connection: asyncpg.Connection, query: str) -> bool:
+    return bool(await connection.fetch(query))
