@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from diptych.clock import Clock
 from diptych.errors import ProjectionStopped, ViewNotReady
-from diptych.failpoints import armed
+from diptych.failpoints import Action, armed, cancel, fail
 from diptych.read.database import ReadDatabase, Slot
 from diptych.read.lease import Leases
 from diptych.read.model import ReadModel
@@ -321,17 +321,20 @@ async def test_a_claim_that_was_faster_is_respected(
         assert await other.renew(()) == {slot}
 
 
+@pytest.mark.parametrize("broken", [fail, cancel])
 async def test_leases_that_cannot_be_looked_at_do_not_stop_projecting(
-    store: MemoryEventStore, any_database: AnyDatabase, caplog: pytest.LogCaptureFixture
+    store: MemoryEventStore,
+    any_database: AnyDatabase,
+    broken: Action,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken() -> None:
-        raise ConnectionError("held back by the test")
-
     async with process(store, any_database(), models=(accounts,)) as side:
         with armed("leases.before_commit", broken, times=10**9):
             await wait_until(lambda: "leases cannot be looked at" in caplog.text)
             token = await append(store, Opened(uuid4(), "Ann"))
             assert (await side.query(ListAccounts(), at_least=token)).total == 1
+        await append(store, Opened(uuid4(), "Bea"))
+        await is_caught_up(side, store)
         assert held(side) == [1]
 
 

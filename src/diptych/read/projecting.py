@@ -9,7 +9,7 @@ from typing import Final
 from diptych.errors import StoreError
 from diptych.read.database import Slot
 from diptych.read.lease import Leases
-from diptych.read.projector import Projector
+from diptych.read.projector import Projector, is_cancelled
 
 _LOOKS: Final = 10
 """Looks at the leases in the time after which a silent worker counts as dead."""
@@ -59,7 +59,10 @@ class Projecting:
             await asyncio.sleep(self._leases.ttl / _LOOKS)
             try:
                 await self._look()
-            except Exception:  # noqa: BLE001 - the projectors go on: they are protected elsewhere
+            except (Exception, asyncio.CancelledError):
+                if is_cancelled():
+                    raise
+                # The projectors go on meanwhile: what protects the rows is not the lease.
                 _log.warning("leases cannot be looked at; trying again", exc_info=True)
 
     async def _look(self) -> None:

@@ -107,7 +107,8 @@ class Projector:
 
     async def run(self) -> None:
         """Return when an event has stopped it, or another holds its slot; otherwise never."""
-        self.status, self.stopped, self.point = Status.STARTING, None, START
+        self.status, self.stopped = Status.STARTING, None
+        self.point, self._serves = START, False
         while True:
             try:
                 await self._follow()
@@ -120,7 +121,7 @@ class Projector:
                 _log.info("%r: another process has taken over", self)
                 return
             except asyncio.CancelledError as error:
-                if _is_cancelled():
+                if is_cancelled():
                     self.status = Status.STANDING_BY
                     raise
                 await self._pause(error)
@@ -272,7 +273,8 @@ def _before(page: LogPage, position: int) -> LogPage:
     return LogPage(events, point, page.head)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether somebody wants this task to end; a `CancelledError` may be a mere error too."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
