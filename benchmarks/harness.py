@@ -143,3 +143,11 @@ async def rate(work: Callable[[int], Awaitable[object]], *, total: int, in_fligh
         for _ in range(in_flight):
             group.create_task(worker())
     return total / (time.perf_counter() - started)
+
+
+async def warm_rate(
+    work: Callable[[int], Awaitable[object]], *, total: int, in_flight: int, warm_up: int = 500
+) -> float:
+    """The same, when connections are there and statements are prepared."""
+    await rate(lambda n: work(total + n), total=warm_up, in_flight=in_flight)
+    return await rate(work, total=total, in_flight=in_flight)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import msgspec
 
-from benchmarks.harness import rate
+from benchmarks.harness import warm_rate
 from benchmarks.workloads import small_orders
 from diptych import Application
 from diptych.clock import uuid7
@@ -74,7 +74,7 @@ async def commands(url: str, *, commit: Commit, in_flight: int, total: int) -> f
             await commit(db, row)
 
     async with asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
-        return await rate(one, total=total, in_flight=in_flight)
+        return await warm_rate(one, total=total, in_flight=in_flight)
 
 
 async def _tables(url: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from benchmarks import plain
-from benchmarks.harness import Bound, Question, rate, report
+from benchmarks.harness import Bound, Question, report, warm_rate
 from benchmarks.peers import EMMETT, EVENTSOURCING
 from benchmarks.server import about, on, postgres
 from benchmarks.workloads import small_orders
@@ -29,7 +29,11 @@ Measure = Callable[[str], Awaitable[float]]
 
 async def ours(url: str, *, in_flight: int, total: int) -> float:
     async with Application(log=url, write=[orders]) as app:
-        return await rate(lambda n: app.dispatch(small_orders(n)), total=total, in_flight=in_flight)
+
+        async def one(number: int) -> None:
+            await app.dispatch(small_orders(number))
+
+        return await warm_rate(one, total=total, in_flight=in_flight)
 
 
 def sides() -> dict[str, Measure]:
