@@ -139,16 +139,18 @@ class Leases:
         )
 
     async def _see(self, reading: Snapshot | Transaction) -> Sight:
-        knows: dict[str, AbstractSet[int]] = {}
-        for row in await reading.execute(_ALIVE):
-            if not is_gone(row.process):
-                knows[row.id] = frozenset(json.loads(row.revisions))
-        knows[self.worker.id] = self._revisions
+        """Holders first: each of them is a worker by then, or has ended meanwhile. The other way
+        round, one that came in between would be taken for dead."""
         holders: dict[Slot, str | None] = {}
         positions: dict[Slot, int] = {}
         for row in await reading.execute(_HELD):
             slot = Slot(row.view, row.revision, row.partition)
             holders[slot], positions[slot] = row.holder, row.position
+        knows: dict[str, AbstractSet[int]] = {}
+        for row in await reading.execute(_ALIVE):
+            if not is_gone(row.process):
+                knows[row.id] = frozenset(json.loads(row.revisions))
+        knows[self.worker.id] = self._revisions
         return Sight(holders, positions, share_of(self.worker.id, holders, knows))
 
     async def _take(self, tx: Transaction, slot: Slot, *, before: str | None) -> bool:
