@@ -23,7 +23,7 @@ from tests.integration.accounts import (
     head_token,
     reading,
 )
-from tests.servers.postgres import PostgresServer, own_server
+from tests.servers.postgres import PostgresServer, installations, own_server
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ async def diverges(side: ReadSide) -> bool:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    with own_server() as primary:
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Of the newest version, where the test does not ask for the `oldest`."""
+    oldest = getattr(request, "param", "") == "oldest"
+    with own_server(installations()[-1 if oldest else 0]) as primary:
         standby = primary.standby()
         try:
             yield Pair(primary, standby)
@@ -62,6 +64,7 @@ def pair() -> Iterator[Pair]:
             standby.remove()
 
 
+@pytest.mark.parametrize("pair", ["newest", "oldest"], indirect=True)
 async def test_a_synchronous_standby_takes_over_and_nothing_acknowledged_is_lost(
     pair: Pair,
 ) -> None:
