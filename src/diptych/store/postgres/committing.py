@@ -172,13 +172,13 @@ class Committer:
         """What cannot be stored may be a repeat, which is answered before it is looked at."""
         if append.command is None:
             return refusal
+        tenant, principal, command_id = append.command.key
         try:
-            text = await (await self._connected()).fetchval(
-                self._sql["find"],
-                [append.command.key.tenant],
-                [append.command.key.principal],
-                uuids_text([append.command.key.command_id]),
-            )
+            connection = await self._connected()
+            async with cut_off(connection, self._deadline):
+                text = await connection.fetchval(
+                    self._sql["find"], [tenant], [principal], uuids_text([command_id])
+                )
         except Exception as error:  # noqa: BLE001 - it is this member's answer
             return translate(error, self._url.shown)
         found = commands_of(text).get(0)

@@ -161,12 +161,18 @@ BEGIN
         FROM unnest(stream_tenants, stream_names) WITH ORDINALITY AS s(tenant, name, number)
         ORDER BY s.number);
     versions := array_to_json(reached)::text;
-    FOR one IN
-        SELECT value AS outcome
-        FROM json_array_elements(diptych.commands_1(key_tenants, key_principals, key_ids))
-    LOOP
-        known[(one.outcome->>0)::integer] := one.outcome;
-    END LOOP;
+    IF EXISTS (
+        SELECT FROM unnest(key_tenants, key_principals, key_ids) AS k(tenant, principal, id)
+        JOIN diptych.commands AS c
+            ON c.command_id = k.id AND c.tenant = k.tenant AND c.principal = k.principal)
+    THEN
+        FOR one IN
+            SELECT value AS outcome
+            FROM json_array_elements(diptych.commands_1(key_tenants, key_principals, key_ids))
+        LOOP
+            known[(one.outcome->>0)::integer] := one.outcome;
+        END LOOP;
+    END IF;
 
     LOOP
         WHILE member <= members LOOP

@@ -13,7 +13,7 @@ from diptych.postgres_library.listening import Listener
 from diptych.postgres_library.pool import Pool
 from diptych.postgres_library.url import PostgresUrl
 from diptych.store.batching import Batcher
-from diptych.store.contract import Append, Appended
+from diptych.store.contract import Append, Appended, Load, Loaded
 from diptych.store.group_commit import GroupCommit
 from diptych.store.postgres.committing import Committer
 from diptych.store.postgres.creating import Facts, identify
@@ -66,10 +66,14 @@ class OpenLog:
         self._committer, self._listener = committer, listener
         self.signal = LogSignal(poll=reader.head_position, interval=self._interval)
         self.group = GroupCommit(self._commit)
-        self.loads = Batcher(reader.loads, max_items=_LOADS, failed=_failed)
+        self._loads = Batcher(reader.loads, max_items=_LOADS, failed=_failed)
         committer.on_reconnect = self.signal.look
         listener.start(self.signal.look)
         self._loop = asyncio.get_running_loop()
+
+    async def load(self, load: Load) -> Loaded:
+        loaded = await self._loads.submit(load)
+        return await self.reader.alone(load) if loaded is None else loaded
 
     def committed(self) -> None:
         self._loop.call_soon_threadsafe(self.signal.look)
@@ -77,7 +81,7 @@ class OpenLog:
 
     async def close(self) -> None:
         await self.group.close()
-        await self.loads.close()
+        await self._loads.close()
         await self.signal.close()
         await self._listener.stop()
         await self._committer.close()

@@ -85,8 +85,8 @@ class Reader:
         ((found,),) = await self._fetch("find", *_keys([key]))
         return commands_of(found).get(0)
 
-    async def loads(self, loads: Sequence[Load]) -> list[Loaded]:
-        """Short streams together, long ones one by one."""
+    async def loads(self, loads: Sequence[Load]) -> list[Loaded | None]:
+        """Short streams together; None stands for one that is better read `alone`."""
         failpoint("load.before_read")
         starts = _starts(loads)
         asked = [load.command for load in loads if load.command is not None]
@@ -107,7 +107,7 @@ class Reader:
         return [
             _loaded(load, tails.get((load.tenant, load.stream), []), commands)
             if whole and _is_whole(load, tails)
-            else await self._alone(load)
+            else None
             for load in loads
         ]
 
@@ -131,8 +131,8 @@ class Reader:
         ends, events = _split(rows)
         return _page(wanted, _ends(ends) if ends else None, events)
 
-    async def _alone(self, load: Load) -> Loaded:
-        """Its end first, then all before that: this does not change any more."""
+    async def alone(self, load: Load) -> Loaded:
+        """A stream of any length: its end first, then what is before it and never changes."""
         stream = load.tenant, load.stream
         asked = [load.command] if load.command else []
         ((version, position, event_id, found),) = await self._fetch(

@@ -138,7 +138,7 @@ class PostgresEventStore:
 
     async def load(self, load: Load) -> Loaded:
         check_load(load)
-        return await self._log.loads.submit(load)
+        return await self._log.load(load)
 
     async def find(self, command: CommandKey) -> RecordedCommand | None:
         check_key(command)
