@@ -75,17 +75,17 @@ def bounds(asked: Question) -> list[Bound]:
 
 
 async def main() -> bool:
+    missing = [peer.missing for peer in (EVENTSOURCING, EMMETT) if peer.missing]
     with postgres() as server:
         asked = Question(
             "postgres_commands",
             "Durable commands a second on PostgreSQL (fsync=on, synchronous_commit=on)",
             "commands/s",
             {name: on(server, measure) for name, measure in sides().items()},
-            about=about(server),
+            about={**about(server), "missing": "; ".join(missing)},
         )
         await asked.run()
     met = report(asked, bounds(asked))
-    for peer in (EVENTSOURCING, EMMETT):
-        if peer.missing:
-            print(f"  {peer.missing}")
+    for what in missing:
+        print(f"  {what}")
     return met
