@@ -255,3 +255,33 @@ async def _delay(one: PostgresEventStore, other: PostgresEventStore) -> float:
         while (await one.read(after=Point(head.position))).head == head.position:
             await one.moved(head.position)
     return loop.time() - answered
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["young tables", "known tables"])
+async def test_what_is_read_is_found_along_an_index(postgres_url: str, *, analyzed: bool) -> None:
+    async with PostgresEventStore(postgres_url) as store, connected(postgres_url) as other:
+        for n in range(4):
+            await settle(store, add(to(f"order-{n}", *(happened() for _ in range(2000)))))
+        if analyzed:
+            await other.execute("ANALYZE")
+        async with store._log.reader._pool.connection() as connection:
+            for name, values in _READS.items():
+                prepared = await connection.prepare(statements_for("diptych")[name])
+                found = await connection.fetch(
+                    f"EXPLAIN EXECUTE {prepared.get_name()} ({values})".replace(" ()", "")
+                )
+                plan = "\n".join(line for (line,) in found)
+                assert "Index" in plan
+                assert "Seq Scan" not in plan
+                assert "Bitmap" not in plan
+
+
+_READS = {
+    "head": "",
+    "head_position": "",
+    "page": "100, 10100, 1000, 16000000, NULL, ARRAY['order']",
+    "page_meeting": "100, 10100, 1000, 16000000, NULL, NULL, '[]'",
+    "load": "ARRAY[''], ARRAY['order-1'], '{7}', 1000, 16000000, '{}', '{}', '{}'",
+    "end_of_stream": "'', 'order-1', '{}', '{}', '{}'",
+    "stream_between": "'', 'order-1', 10, 20, 1000, 16000000",
+}
