@@ -52,7 +52,8 @@ def test_arrays_are_written_as_postgresql_reads_them() -> None:
     assert numbers_text([]) == "{}"
     assert numbers_text((1,)) == "{1}"
     assert numbers_text([1, None, 30]) == "{1, NULL, 30}"
-    assert uuids_text([UUID(int=1), UUID(int=2)]) == f"{{{UUID(int=1)},{UUID(int=2)}}}"
+    assert uuids_text([UUID(int=1), UUID(int=2)]) == f'{{"{UUID(int=1)}","{UUID(int=2)}"}}'
+    assert uuids_text([]) == "{}"
     assert times_text([None, "2026-11-21T00:00:00+00:00"]) == "{NULL,2026-11-21T00:00:00+00:00}"
     assert tags_text(['say "hi"', "a\\b", "{,}", "NULL"]) == r'{"say \"hi\"","a\\b","{,}","NULL"}'
 

@@ -49,6 +49,7 @@ Answer = Appended | DiptychError
 Found = tuple[int, bytes | None, str, str]
 """What `append_1` answers: head, event id there, versions of the streams, what is refused."""
 
+_NO_EVENTS: Final[tuple[tuple[Any, ...], ...]] = ((), (), (), (), ())
 _refusals: Final = msgspec.json.Decoder(list[tuple[int, list[Any]]]).decode
 _versions: Final = msgspec.json.Decoder(list[int]).decode
 
@@ -80,17 +81,18 @@ class Batch:
     def add(self, append: Append) -> None:
         """Raises: InvalidInput: the database could not store it; nothing was added."""
         events = [event for write in append.writes for event in write.events]
-        data = [_text("data", event.data) for event in events]
-        times = [time_text(event.occurred_at) if event.occurred_at else None for event in events]
+        types, data, ids, tags, times = zip(*events, strict=True) if events else _NO_EVENTS
+        texts = [_text("data", each) for each in data]
+        moments = [time_text(each) if each else None for each in times]
         self._metadata.append(_text("metadata", append.metadata))
         self.members.append(append)
         self._writes_of.append(len(append.writes))
         self._events_of.append(len(events))
-        self._data += data
-        self._times += times
-        self._ids += [event.event_id for event in events]
-        self._types += [event.type for event in events]
-        self._tags += [tags_text(event.tags) if event.tags else None for event in events]
+        self._types += types
+        self._data += texts
+        self._ids += ids
+        self._tags += [tags_text(each) if each else None for each in tags]
+        self._times += moments
         condition = append.condition
         self._conditions.append(_condition(append.tenant, condition) if condition else None)
         self._add_command(append.command)
@@ -108,7 +110,7 @@ class Batch:
             [name for _, name in self._streams],
             [key.tenant for key in self._keys],
             [key.principal for key in self._keys],
-            uuids_text(key.command_id for key in self._keys),
+            uuids_text([key.command_id for key in self._keys]),
             self._metadata,
             numbers_text(self._writes_of),
             numbers_text(self._events_of),

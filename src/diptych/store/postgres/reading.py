@@ -214,5 +214,5 @@ def _keys(keys: Sequence[CommandKey]) -> tuple[list[str], list[str], str]:
     return (
         [key.tenant for key in keys],
         [key.principal for key in keys],
-        uuids_text(key.command_id for key in keys),
+        uuids_text([key.command_id for key in keys]),
     )

@@ -28,9 +28,9 @@ def criteria_json(criteria: Iterable[Criterion]) -> list[dict[str, list[str]]]:
     return [{"types": sorted(each.types), "tags": sorted(each.tags)} for each in criteria]
 
 
-def uuids_text(ids: Iterable[UUID]) -> str:
-    """An array of PostgreSQL, as text."""
-    return f"{{{','.join(map(str, ids))}}}"
+def uuids_text(ids: Sequence[UUID]) -> str:
+    """An array of PostgreSQL, as text: JSON but for the brackets."""
+    return f"{{{_encode(ids)[1:-1].decode()}}}"
 
 
 def numbers_text(numbers: Sequence[int | None]) -> str:
