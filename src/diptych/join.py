@@ -40,6 +40,7 @@ class SqlSession(Protocol):
     def info(self) -> dict[Any, Any]: ...
     @property
     def twophase(self) -> bool: ...
+    def get_bind(self) -> object: ...
     def in_transaction(self) -> bool: ...
     def in_nested_transaction(self) -> bool: ...
     def begin(self) -> object: ...
@@ -136,6 +137,11 @@ def join(
         )
     if inner.twophase:
         raise ConfigurationError("a two-phase session cannot be joined")
+    if isinstance(inner.get_bind(), sa.Connection):
+        raise ConfigurationError(
+            "a session that is bound to a connection cannot be joined, as its commit may not be"
+            " that of the transaction: bind it to the engine"
+        )
     if _UNITS not in inner.info:
         inner.info[_UNITS] = {}
         event.listen(inner, "before_commit", _before_commit)
@@ -158,6 +164,8 @@ def _before_commit(session: SqlSession) -> None:
 
 
 def _after_commit(session: SqlSession) -> None:
+    if session.in_nested_transaction():
+        return
     for unit in _open_units(session):
         unit.committed()
 

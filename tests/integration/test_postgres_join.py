@@ -1,6 +1,7 @@
 """Commands in a transaction of the caller's on PostgreSQL: both are committed, or neither."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from diptych import Application, EventStore
-from diptych.errors import CommandTookEffect, ConcurrencyError, ConfigurationError, OutcomeUnknown
+from diptych.errors import (
+    CommandTookEffect,
+    ConcurrencyError,
+    ConfigurationError,
+    OutcomeUnknown,
+    StoreError,
+)
 from diptych.store.contract import Load
 from examples.orders.order import CreateOrder, OrderItem, ShipOrder, orders
 from tests.servers.postgres import PostgresServer
@@ -208,6 +215,79 @@ async def test_a_session_of_another_database_is_refused(
         await session.close()
     await elsewhere.dispose()
     postgres.drop_database(url)
+
+
+async def test_a_session_that_commits_each_statement_is_refused_before_anything_is_written(
+    app: Application, engine: AsyncEngine, store: EventStore
+) -> None:
+    session = AsyncSession(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    joined = app.join(session)
+    await joined.dispatch(Deposit("fine", 10))
+    await joined.dispatch(Deposit("moved", 10))
+    await app.dispatch(Deposit("moved", 1))
+    with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+        await session.commit()
+    await session.close()
+    assert await version_of(store, "account-fine") == 0
+
+
+async def test_a_session_of_a_connection_with_a_transaction_of_its_own_is_refused(
+    app: Application, engine: AsyncEngine
+) -> None:
+    async with engine.connect() as connection:
+        with pytest.raises(ConfigurationError, match="bound to a connection"):
+            app.join(AsyncSession(connection))
+
+
+async def test_a_savepoint_that_is_released_during_the_commit_is_no_commit(
+    app: Application, engine: AsyncEngine
+) -> None:
+    session = AsyncSession(engine)
+    pending = await app.join(session).dispatch(Deposit("a", 10))
+
+    def fail(inner: Session) -> None:
+        if not inner.in_nested_transaction():
+            with inner.begin_nested():
+                inner.execute(note("in a savepoint"))
+            raise ConnectionError("another listener fails")
+
+    sa.event.listen(session.sync_session, "before_commit", fail)
+    with pytest.raises(ConnectionError):
+        await session.commit()
+    await session.close()
+    with pytest.raises((OutcomeUnknown, ConfigurationError)):
+        _ = pending.outcome
+
+
+async def test_a_driver_error_at_the_append_is_typed_and_shows_nothing_of_the_command(
+    app: Application, engine: AsyncEngine, postgres: PostgresServer, postgres_url: str
+) -> None:
+    session = AsyncSession(engine)
+    await app.join(session).dispatch(Deposit("very-secret", 10))
+    database = postgres_url.rpartition("/")[2]
+    postgres.execute("ALTER TABLE diptych.events RENAME data TO lost", database=database)
+    with pytest.raises(StoreError) as refused:
+        await session.commit()
+    await session.close()
+    assert "very-secret" not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_a_commit_while_the_application_closes_is_a_commit(
+    postgres_url: str, engine: AsyncEngine
+) -> None:
+    async with Application(log=postgres_url, write=[accounts]) as app:
+        session = AsyncSession(engine)
+        pending = await app.join(session).dispatch(Deposit("a", 10))
+        closing: list[asyncio.Task[None]] = []
+
+        def close(_: Session) -> None:
+            closing.append(asyncio.create_task(app.close()))
+
+        sa.event.listen(session.sync_session, "before_commit", close)
+        await session.commit()
+        await asyncio.gather(*closing)
+        await session.close()
+    assert pending.outcome.position == 1
 
 
 async def test_a_joined_commit_is_durable_even_where_the_session_asked_for_less(

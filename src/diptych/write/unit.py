@@ -146,10 +146,9 @@ class Unit:
         self._state = _State.APPENDED
 
     def committed(self) -> None:
-        """The transaction is; or a savepoint in it, which means nothing yet."""
-        if self._state is _State.APPENDED:
-            self._state = _State.COMMITTED
-            self._store.committed()
+        """All of the transaction is."""
+        self._state = _State.COMMITTED
+        self._store.committed()
 
     def rolled_back(self) -> None:
         """Once the append was made, the commit may have failed, or only its answer."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from diptych.clock import Clock
 from diptych.errors import ConfigurationError
-from diptych.postgres_library.errors import sqlstate
+from diptych.postgres_library.errors import sqlstate, translate
 from diptych.store.contract import Append
 from diptych.store.postgres.appending import Answer, Batch
 from diptych.store.postgres.rows import uuid_of
@@ -26,13 +26,13 @@ class Joiner:
     """Appends where the caller commits: see `JoinableStore` in `diptych.write.unit`."""
 
     def __init__(self, sql: Statements, *, log_id: UUID, shown: str, clock: Clock | None) -> None:
-        self._meta = sa.text(sql["meta"])
+        self._meta = sa.text(sql["meta_within"])
         self._append = sa.text(_PARAMETER.sub(r"(:p\1)", sql["append"]))
         self._log_id, self._shown, self._clock = log_id, shown, clock
 
     def append(self, connection: sa.Connection, appends: Sequence[Append]) -> Sequence[Answer]:
-        """Raises: ConfigurationError: another database, or another isolation level. InvalidInput:
-        a member cannot be stored.
+        """Raises: ConfigurationError: another database, another isolation level, or no transaction.
+        InvalidInput: a member cannot be stored. StoreError: as for any append.
         """
         batch = Batch()
         for append in appends:
@@ -42,16 +42,24 @@ class Joiner:
             self._check_log(connection)
             row: Any = connection.execute(self._append, values).one()
         except DBAPIError as error:
-            raise self._meaning(error) from error
+            # SQLAlchemy's error holds the statement with all that was to be written.
+            raise self._meaning(error) from error.orig
         return batch.answers((row[0], row[1], row[2], row[3]))
 
     def _check_log(self, connection: sa.Connection) -> None:
+        """Two statements with two transaction ids are not in a transaction."""
         row: Any = connection.execute(self._meta).first()
-        if row is None or uuid_of(bytes(row[1])) != self._log_id:
+        if row is None or uuid_of(bytes(row[0])) != self._log_id:
             raise self._elsewhere()
+        again: Any = connection.execute(self._meta).one()
+        if row[1] != again[1]:
+            raise ConfigurationError(
+                "the session commits each statement by itself: leave AUTOCOMMIT out"
+            )
 
     def _meaning(self, error: DBAPIError) -> Exception:
-        state = sqlstate(error.orig) if error.orig is not None else ""
+        cause = error.orig or error
+        state = sqlstate(cause)
         if state in _NO_SUCH:
             return self._elsewhere()
         if state == _WRONG_STATE:
@@ -59,7 +67,7 @@ class Joiner:
                 "a transaction that appends must be READ COMMITTED, which is the default:"
                 " leave isolation_level out"
             )
-        return error
+        return translate(cause, self._shown)
 
     def _elsewhere(self) -> ConfigurationError:
         return ConfigurationError(

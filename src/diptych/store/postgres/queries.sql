@@ -25,6 +25,9 @@ INSERT INTO diptych.meta (schema_version, log_id) VALUES ($1, $2)
 -- name: meta
 SELECT schema_version, uuid_send(log_id) FROM diptych.meta
 
+-- name: meta_within
+SELECT uuid_send(log_id), pg_current_xact_id()::text FROM diptych.meta
+
 -- name: may_append
 SELECT has_table_privilege('diptych.events', 'SELECT, INSERT'),
     has_table_privilege('diptych.commands', 'SELECT, INSERT'), current_user::text

@@ -24,6 +24,7 @@ What can go wrong is described where it is dealt with: commits in `committing`, 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -180,8 +181,13 @@ class PostgresEventStore:
         return self._log.joiner.append(connection, appends)
 
     def committed(self) -> None:
-        """Wake who follows the log, after a commit that was not made here; from any thread."""
-        self._log.committed()
+        """Wake who follows the log, after a commit that was not made here; from any thread.
+
+        Never raises: what is committed is committed, also while this store closes.
+        """
+        if self._opened is not None:
+            with suppress(RuntimeError):  # its event loop is closed
+                self._opened.committed()
 
     @property
     def _log(self) -> OpenLog:
