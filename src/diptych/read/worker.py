@@ -44,7 +44,7 @@ def is_gone(process: str) -> bool:
     except PermissionError:
         pass
     state, start = _state_and_start(int(pid))
-    return state in {"Z", "X"} or start != started
+    return state in {"Z", "X"} or (bool(start) and start != started)
 
 
 def _machine() -> str:

@@ -61,3 +61,16 @@ def test_a_process_of_another_user_is_there() -> None:
     machine, _, _ = Worker.here().process.split(" ")
     started = Path("/proc/1/stat").read_text("utf-8").rpartition(")")[2].split()[19]
     assert not is_gone(f"{machine} 1 {started}")
+
+
+def test_a_process_whose_state_is_hidden_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `hidepid` does with those of other users."""
+    process = Worker.here().process
+
+    def hidden(self: Path, encoding: str, errors: str) -> str:
+        raise PermissionError(self)
+
+    machine = process.split(" ")[0]
+    monkeypatch.setattr("diptych.read.worker._machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert not is_gone(process)
