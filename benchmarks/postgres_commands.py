@@ -29,11 +29,9 @@ Measure = Callable[[str], Awaitable[float]]
 
 async def ours(url: str, *, in_flight: int, total: int) -> float:
     async with Application(log=url, write=[orders]) as app:
-
-        async def one(number: int) -> None:
-            await app.dispatch(small_orders(number))
-
-        return await warm_rate(one, total=total, in_flight=in_flight)
+        return await warm_rate(
+            lambda n: app.dispatch(small_orders(n)), total=total, in_flight=in_flight
+        )
 
 
 def sides() -> dict[str, Measure]:
