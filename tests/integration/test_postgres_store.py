@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from diptych.errors import StorageBusy, StoreError
+from diptych.errors import OutcomeUnknown, StorageBusy, StorageUnavailable, StoreError
 from diptych.store.contract import START, Append, Load, Point
 from diptych.store.limits import MAX_EVENT_BYTES
 from diptych.store.postgres.appending import Batch
@@ -20,6 +20,7 @@ from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing import FixedClock
 from diptych.testing.conformance.steps import add, command, happened, load, log_of, settle, to
 from diptych.testing.waiting import wait_until
+from tests.servers.proxy import proxy_to
 
 
 @asynccontextmanager
@@ -241,6 +242,44 @@ async def test_the_first_host_that_may_write_is_taken(postgres_url: str) -> None
     async with PostgresEventStore(two) as store:
         await settle(store, add(to("order-1")))
         assert store.place.startswith("postgresql://postgres@127.0.0.1:1,127.0.0.1:")
+
+
+async def test_a_server_that_falls_silent_while_it_is_connected_to_keeps_nobody_waiting(
+    postgres_url: str,
+) -> None:
+    async with proxy_to(postgres_url) as (proxy, url):
+        store = PostgresEventStore(url, patience=0.3, deadline=0.3)
+        await store.open()
+        await settle(store, add(to("order-1")))
+
+        def stall(data: bytes) -> bool:
+            if b"pg_is_in_recovery" in data:
+                proxy.stall()
+            return False
+
+        proxy.cut_before_request(stall)
+        proxy.cut()
+        async with asyncio.timeout(5):
+            appended, *read = await asyncio.gather(
+                store.append(add(to("order-1"))),
+                store.read(),
+                store.load(Load("order-1")),
+                return_exceptions=True,
+            )
+            await store.close()
+        assert isinstance(appended, StorageUnavailable | OutcomeUnknown)
+        assert {type(answer) for answer in read} == {StorageUnavailable}
+
+
+async def test_a_server_that_was_made_read_only_is_left_for_one_that_may_write(
+    postgres_url: str,
+) -> None:
+    async with PostgresEventStore(postgres_url) as store:
+        await settle(store, add(to("order-1")))
+        connection = store._log._committer._connection
+        await connection.execute("SET default_transaction_read_only = on")
+        await settle(store, add(to("order-1")))
+        assert len(await log_of(store)) == 2
 
 
 async def _delay(one: PostgresEventStore, other: PostgresEventStore) -> float:

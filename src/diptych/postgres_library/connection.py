@@ -1,7 +1,8 @@
 """One connection to a server that is fit for use: the primary, new enough, in UTF-8."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -28,7 +29,8 @@ class Wanted:
 
     `name` is what `pg_stat_activity` calls it. `settings` are given when it starts; a pooler would
     refuse them, so there they are left out: nothing may depend on them but speed. With `standby` a
-    server that can only be read is good enough. `seconds` are allowed for each host.
+    server that can only be read is good enough. Each host is given `seconds` to let us in, and as
+    many to say what it is.
     """
 
     name: str
@@ -100,9 +102,10 @@ async def _connect_to(dsn: str, url: PostgresUrl, wanted: Wanted) -> Connection:
     except Exception as error:
         raise translate(error, url.shown) from error
     try:
-        _refuse_unfit(tuple(await connection.fetchrow(_CHECK)), url, wanted)
-        if len(url.dsns) > 1 and not wanted.standby:
-            await _refuse_replaced(connection, url)
+        async with cut_off(connection, wanted.seconds):
+            _refuse_unfit(tuple(await connection.fetchrow(_CHECK)), url, wanted)
+            if len(url.dsns) > 1 and not wanted.standby:
+                await _refuse_replaced(connection, url)
     except BaseException as error:
         connection.terminate()
         if isinstance(error, Exception):
@@ -126,6 +129,16 @@ def _refuse_unfit(found: tuple[bool, int, str], url: PostgresUrl, wanted: Wanted
         raise ConfigurationError(f"{url.shown}: PostgreSQL {version} is too old: {OLDEST} or newer")
     if encoding != "UTF8":
         raise ConfigurationError(f"{url.shown}: the database is in {encoding}: {_IN_UTF8}")
+
+
+@asynccontextmanager
+async def cut_off(connection: Connection, deadline: float) -> AsyncGenerator[None]:
+    """End the connection if what is done inside takes longer: half of a network may be gone."""
+    watchdog = asyncio.get_running_loop().call_later(deadline, connection.terminate)
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 async def farewell(connection: Connection) -> None:

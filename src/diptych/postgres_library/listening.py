@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Final
 
 from diptych.errors import DiptychError
-from diptych.postgres_library.connection import Wanted, connect
+from diptych.postgres_library.connection import Wanted, connect, cut_off
 from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import translate
 from diptych.postgres_library.url import PostgresUrl
@@ -98,7 +98,8 @@ class Listener:
             connection.add_termination_listener(lambda _: self._due.set())
             if not self._url.pooler:
                 self._pid = connection.get_server_pid()
-                await connection.add_listener(self._channel, self._called)
+                async with cut_off(connection, _PROOF_SECONDS):
+                    await connection.add_listener(self._channel, self._called)
                 await self._prove(connection)
                 self.live = True
             self._warned = False
@@ -129,10 +130,12 @@ class Listener:
                 await self._notify(connection)
                 await asyncio.sleep(_GAP)
             else:
-                await connection.execute("SELECT 1", timeout=_PROOF_SECONDS)
+                async with cut_off(connection, _PROOF_SECONDS):
+                    await connection.execute("SELECT 1")
 
     async def _notify(self, connection: Connection) -> None:
-        await connection.fetchval("SELECT pg_notify($1, '')", self._channel, timeout=_PROOF_SECONDS)
+        async with cut_off(connection, _PROOF_SECONDS):
+            await connection.fetchval("SELECT pg_notify($1, '')", self._channel)
 
     def _called(self, connection: Connection, pid: int, channel: str, payload: str) -> None:  # noqa: ARG002
         """The connection may be closed by now."""

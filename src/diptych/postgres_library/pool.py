@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from diptych.errors import StoreClosed
-from diptych.postgres_library.connection import Wanted, connect, farewell
+from diptych.postgres_library.connection import Wanted, connect, cut_off, farewell
 from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import is_passing, translate
 from diptych.postgres_library.url import PostgresUrl
@@ -34,16 +34,6 @@ class Pauses:
         await asyncio.sleep(self._next)
         self._next = min(2 * self._next, 0.5) or 0.02
         return True
-
-
-@asynccontextmanager
-async def cut_off(connection: Connection, deadline: float) -> AsyncGenerator[None]:
-    """End the connection if what is done inside takes longer: half of a network may be gone."""
-    watchdog = asyncio.get_running_loop().call_later(deadline, connection.terminate)
-    try:
-        yield
-    finally:
-        watchdog.cancel()
 
 
 class Pool:

@@ -22,16 +22,17 @@ standbys is then acknowledged without them. A call that takes too long loses its
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 from diptych.clock import Clock
 from diptych.errors import InvalidInput, OutcomeUnknown, StoreError
 from diptych.failpoints import failpoint
-from diptych.postgres_library.connection import Wanted, connect, farewell
+from diptych.postgres_library.connection import Wanted, connect, cut_off, farewell
 from diptych.postgres_library.driver import Connection
-from diptych.postgres_library.errors import is_lost, is_passing, translate
-from diptych.postgres_library.pool import Pauses, cut_off
+from diptych.postgres_library.errors import is_lost, is_passing, sqlstate, translate
+from diptych.postgres_library.pool import Pauses
 from diptych.postgres_library.url import PostgresUrl
 from diptych.store.contract import Append, Appended
 from diptych.store.postgres.appending import Answer, Batch, Found, repeated
@@ -44,6 +45,7 @@ WANTED: Final = Wanted(
     "diptych append",
     {"default_transaction_isolation": "read committed", "statement_timeout": "0"},
 )
+_READ_ONLY: Final = "25006"
 _IMPATIENCE: Final = 0.5
 """Seconds that later batches wait for a server that an earlier one has waited for in vain."""
 
@@ -72,6 +74,7 @@ class Committer:
     ) -> None:
         self._url, self._sql, self._log_id, self._clock = url, sql, log_id, clock
         self._patience, self._deadline = patience, deadline
+        self._wanted = replace(WANTED, seconds=min(WANTED.seconds, deadline))
         self._away = False
         self.on_reconnect: Callable[[], None] = lambda: None
         self._connection: Connection | None = None
@@ -131,6 +134,8 @@ class Committer:
             async with cut_off(connection, self._deadline):
                 (row,) = await connection.fetch(self._sql["append"], *parameters)
         except BaseException as error:
+            if sqlstate(error) == _READ_ONLY:
+                connection.terminate()  # it is the primary no more: choose a host anew
             if isinstance(error, Exception) and not is_lost(error):
                 raise
             connection.terminate()
@@ -149,9 +154,10 @@ class Committer:
         return self._connection
 
     async def _connect(self) -> Connection:
-        connection = await connect(self._url, WANTED)
+        connection = await connect(self._url, self._wanted)
         try:
-            self._check_log(await connection.fetchrow(self._sql["meta"]))
+            async with cut_off(connection, self._wanted.seconds):
+                self._check_log(await connection.fetchrow(self._sql["meta"]))
             connection.add_log_listener(self._noticed)
         except BaseException:
             connection.terminate()

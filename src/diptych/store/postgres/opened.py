@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from diptych.clock import Clock, SystemClock
 from diptych.errors import StoreClosed
-from diptych.postgres_library.connection import Wanted
+from diptych.postgres_library.connection import Wanted, cut_off
 from diptych.postgres_library.errors import translate
 from diptych.postgres_library.listening import Listener
 from diptych.postgres_library.pool import Pool
@@ -104,9 +104,10 @@ async def open_log(access: Access) -> OpenLog:
     """Raises: StoreError: the database cannot hold the log."""
     url, clock, patience, deadline = access.url, access.clock, access.patience, access.deadline
     sql = statements_for(url.schema)
-    pool = Pool(url, _READING, size=access.readers, patience=patience, deadline=deadline)
+    reading = replace(_READING, seconds=min(_READING.seconds, deadline))
+    pool = Pool(url, reading, size=access.readers, patience=patience, deadline=deadline)
     try:
-        async with pool.connection() as connection:
+        async with pool.connection() as connection, cut_off(connection, deadline):
             facts = await identify(connection, url, sql, clock or SystemClock())
     except Exception as error:
         raise translate(error, url.shown) from error
