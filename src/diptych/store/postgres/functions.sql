@@ -145,6 +145,10 @@ BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
+    IF current_setting('client_min_messages') = 'error' THEN
+        -- A commit that has not waited for its standbys says so in a warning, and nowhere else.
+        PERFORM set_config('client_min_messages', 'warning', true);
+    END IF;
     -- The lock of this log, until the commit is there for all: positions are in commit order.
     PERFORM pg_advisory_xact_lock('diptych.events'::regclass::oid::integer, 1147761780);
 

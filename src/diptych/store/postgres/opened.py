@@ -13,7 +13,15 @@ from diptych.postgres_library.listening import Listener
 from diptych.postgres_library.pool import Pool
 from diptych.postgres_library.url import PostgresUrl
 from diptych.store.batching import Batcher
-from diptych.store.contract import Append, Appended, Load, Loaded
+from diptych.store.contract import (
+    Append,
+    Appended,
+    CommandKey,
+    CommandRecord,
+    Load,
+    Loaded,
+    RecordedCommand,
+)
 from diptych.store.group_commit import GroupCommit
 from diptych.store.postgres.committing import Committer
 from diptych.store.postgres.creating import Facts, identify
@@ -73,7 +81,17 @@ class OpenLog:
 
     async def load(self, load: Load) -> Loaded:
         loaded = await self._loads.submit(load)
-        return await self.reader.alone(load) if loaded is None else loaded
+        if loaded is None:
+            loaded = await self.reader.alone(load)
+        if load.command is not None and loaded.command is not None:
+            await self._confirm(load.command, loaded.command)
+        return loaded
+
+    async def find(self, key: CommandKey) -> RecordedCommand | None:
+        found = await self.reader.find(key)
+        if found is not None:
+            await self._confirm(key, found)
+        return found
 
     def committed(self) -> None:
         self._loop.call_soon_threadsafe(self.signal.look)
@@ -86,6 +104,16 @@ class OpenLog:
         await self._listener.stop()
         await self._committer.close()
         await self.reader.close()
+
+    async def _confirm(self, key: CommandKey, found: RecordedCommand) -> None:
+        """Wait until what is reported is as durable as what is acknowledged.
+
+        It is committed. But if the server was restarted since, or the wait for its standbys was
+        cancelled, they may not have it yet. To append it again waits for them, and changes nothing.
+        """
+        await self.group.append(
+            Append((), command=CommandRecord(key, found.hash), tenant=key.tenant)
+        )
 
     async def _commit(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
         answers = await self._committer.commit(batch)

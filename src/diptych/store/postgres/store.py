@@ -143,7 +143,7 @@ class PostgresEventStore:
 
     async def find(self, command: CommandKey) -> RecordedCommand | None:
         check_key(command)
-        return await self._log.reader.find(command)
+        return await self._log.find(command)
 
     async def read(
         self,
