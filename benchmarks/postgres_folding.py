@@ -11,11 +11,10 @@ from pathlib import Path
 
 from benchmarks.harness import Bound, Question, Side, report
 from benchmarks.orders_log import write_orders
-from benchmarks.server import about, postgres
+from benchmarks.server import Server, about, postgres
 from diptych import Application, PostgresEventStore, View
 from examples.orders.customers import customers
 from examples.orders.summaries import summaries
-from tests.servers.postgres import PostgresServer
 
 EVENTS = 200_000
 READ_ONLY = "read and decode only"
@@ -45,7 +44,7 @@ async def read_log(log: str, rows: str) -> float:
 class Rounds:
     """Gives each round an empty schema for its rows beside the one full log."""
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server, self._log = server, server.create_database()
 
     async def fill(self) -> None:

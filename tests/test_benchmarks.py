@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness, peers
+from benchmarks import harness, peers, server
 from benchmarks.children import child
 from benchmarks.harness import Bound, Question, report
 
@@ -91,3 +91,14 @@ def test_what_is_installed_is_the_release_that_is_named():
     assert wanted in (folder / "requirements.txt").read_text().splitlines()
     packages = json.loads((folder / "package.json").read_text())["dependencies"]
     assert packages["@event-driven-io/emmett-postgresql"] == peers.EMMETT.release
+
+
+def test_a_server_in_memory_is_refused_because_nothing_is_durable_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\ntmpfs {tmp_path} tmpfs rw 0 0\n")
+    monkeypatch.setattr(server, "_MOUNTS", mounts)
+    assert server.filesystem_of(Path("/")) == "ext4"
+    with pytest.raises(RuntimeError, match="nothing is durable there"):
+        server.Server(tmp_path)
