@@ -9,7 +9,7 @@ import pytest
 from diptych.errors import OutcomeUnknown, StorageReadOnly
 from diptych.store.contract import ANY_VERSION, Append, EventStore, Write
 from diptych.store.postgres.store import PostgresEventStore
-from diptych.testing.conformance.steps import add, happened, opened, to
+from diptych.testing.conformance.steps import add, command, happened, opened, to
 from diptych.testing.waiting import wait_until
 from tests.servers.postgres import PostgresServer, own_server
 
@@ -107,6 +107,40 @@ async def test_without_a_command_it_is_unknown(replicated: Replicated, how: str)
     await replicated.end(await replicated.waiting(), how)
     with pytest.raises(OutcomeUnknown):
         await append
+
+
+async def test_it_is_heard_of_whatever_messages_the_user_hides(replicated: Replicated) -> None:
+    database = replicated.database
+    hide = f"ALTER DATABASE {database} SET client_min_messages = 'error'"
+    await asyncio.to_thread(replicated.standby.attach)
+    await asyncio.to_thread(replicated.primary.execute, hide)
+    await asyncio.to_thread(replicated.standby.detach)
+    bare = Append((Write("order-1", (happened(),), ANY_VERSION),))
+    async with opened(PostgresEventStore(replicated.primary.url(database))) as store:
+        append = asyncio.create_task(store.append(bare))
+        await replicated.end(await replicated.waiting(), "pg_cancel_backend")
+        with pytest.raises(OutcomeUnknown):
+            await append
+
+
+async def test_a_command_is_found_when_the_standby_has_it_and_not_before(
+    replicated: Replicated,
+) -> None:
+    record = command()
+    url = replicated.primary.url(replicated.database)
+    async with opened(PostgresEventStore(url, patience=0)) as hasty:
+        append = asyncio.create_task(hasty.append(add(to("order-1"), record=record)))
+        first = await replicated.waiting()
+        await asyncio.to_thread(replicated.primary.kill)
+        with pytest.raises(OutcomeUnknown):
+            await append
+    await asyncio.to_thread(replicated.primary.restart)
+    find = asyncio.create_task(replicated.store.find(record.key))
+    await replicated.waiting(other_than=first)
+    assert not find.done()
+    await asyncio.to_thread(replicated.standby.attach)
+    assert (await find) is not None
+    assert await asyncio.to_thread(replicated.on_standby) == "1"
 
 
 async def test_a_standby_alone_is_not_written_to(
