@@ -274,3 +274,27 @@ async def test_an_event_that_cannot_be_applied_stops_its_partition_and_so_the_vi
         (status,) = (await side.readiness()).views
         assert status.state is State.STOPPED
         assert [bool(slot.error) for slot in status.slots] == [False, False, False, True]
+
+
+async def test_a_partition_that_stopped_ahead_does_not_fail_who_waits_for_another(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    broken, well = account_in(3), account_in(0)
+    async with reading(store, database=any_database(), models=[split], queries=QUERIES) as side:
+        await append(store, Opened(broken, "Ann"), Opened(well, "Bea"))
+        await side.reached(2, timeout=LONG)
+        tasks, late = side._running.projecting._tasks, projector_of(side, partition=0)  # type: ignore[union-attr]
+
+        def hold_one_back() -> None:
+            if asyncio.current_task() is tasks[late.slot]:
+                held_back()
+
+        with armed("projector.after_read", hold_one_back, times=10**9):
+            token = await append(store, Deposited(well, 5))
+            await append(store, Deposited(broken, -1))
+            await wait_until(lambda: projector_of(side, partition=3).status is Status.STOPPED)
+            with pytest.raises(ConsistencyTimeout):
+                await side.query(GetAccount(well), at_least=token, timeout=SOON)
+        row = await side.query(GetAccount(well), at_least=token, timeout=LONG)
+        assert row is not None
+        assert row.balance == 5

@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from diptych.clock import SystemClock
+from diptych.failpoints import armed
 from diptych.read.checkpoint import Word
 from diptych.read.database import ReadDatabase
+from diptych.read.model import Unapplied
 from diptych.read.projector import Projector, Status, Superseded
 from diptych.read.revision import Target, register
 from diptych.read.schema import CHECKPOINTS
@@ -131,9 +133,36 @@ async def test_who_was_superseded_leaves_no_word_on_how_it_goes(
         await hand_to(zombie)
         await zombie._take_over()
         await hand_to(heir)
-        await zombie._leave_word(Word("stopped", "of old"))
+        with pytest.raises(Superseded):
+            await zombie._leave_word(Word("stopped", "of old"))
         async with heir._database.snapshot([accounts.wanted]) as snapshot:
             assert snapshot.standings[accounts.wanted].stop is None
+
+
+def unapplied() -> None:
+    raise Unapplied(1)
+
+
+async def test_an_error_after_a_takeover_is_not_taken_for_one_of_the_rule(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """A zombie's statements may fail because the rows are there already."""
+    await append(store, Opened(uuid4(), "Ann"))
+    async with (
+        another_process(store, any_database()) as zombie,
+        another_process(store, any_database()) as heir,
+    ):
+        await hand_to(zombie)
+        checkpoint = await zombie._take_over()
+        page = await zombie._read(checkpoint)
+        async with running(heir):
+            await wait_until(lambda: heir.point.position == 1)
+        with (
+            armed("projector.before_write", unapplied),
+            pytest.raises(Superseded),
+        ):
+            await zombie._finish_or_stop(page, checkpoint)
+        assert zombie.stopped is None
 
 
 async def test_two_read_sides_on_one_database_both_answer_with_tokens(

@@ -63,13 +63,16 @@ async def take_over(
     return Checkpoint(slot, row.epoch, Point(row.position, row.event_id)), word
 
 
-async def leave_word(tx: Transaction, slot: Slot, *, holder: str, word: Word) -> None:
-    """Record how it goes, unless another holds the slot."""
-    await tx.execute(
+async def leave_word(tx: Transaction, slot: Slot, *, holder: str, epoch: int, word: Word) -> bool:
+    """Record how it goes; False, and nothing recorded, if another has taken over since."""
+    mine = sa.and_(CHECKPOINTS.c.holder == holder, CHECKPOINTS.c.epoch == epoch)
+    found = await tx.execute(
         sa.update(CHECKPOINTS)
-        .where(checkpoint_of(slot), CHECKPOINTS.c.holder == holder)
+        .where(checkpoint_of(slot), mine)
         .values(status=word.status, error=word.error or None, error_position=word.position)
+        .returning(CHECKPOINTS.c.epoch)
     )
+    return bool(found)
 
 
 async def refuse_lost_history(

@@ -115,7 +115,7 @@ class Consistency:
             reached,
             ready,
             standing.serving,
-            standing.stop,
+            standing.stop if standing.stop and standing.stop.bars(wanted) else None,
         )
 
     async def wait(self, lack: Lack, *, seconds: float) -> bool:

@@ -45,11 +45,19 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a view does not go on. `diverged`: it shows events that the log does not have."""
+    """Why a view, or the partition of it that was stopped first, does not go on from `reached`.
+
+    `position` is that of the event. `diverged`: it shows events that the log does not have.
+    """
 
     position: int
     reason: str
     diverged: bool
+    reached: int
+
+    def bars(self, wanted: int) -> bool:
+        """Whether the view will not get to a position; the other partitions may get further."""
+        return self.diverged or self.reached < wanted
 
     def error(self, view: str) -> StoreError:
         if self.diverged:

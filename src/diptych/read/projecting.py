@@ -71,7 +71,8 @@ class Projecting:
         share = sight.share
         lost = [slot for slot, at in before.items() if sight.positions.get(slot, at) < at]
         if share.take or share.give or lost or self._leases.must_renew:
-            await self._end([*share.give, *lost])
+            # What must be taken is not held, whatever ran for it here: it begins again.
+            await self._end([*share.give, *share.take, *lost])
             self._hold(held := await self._leases.renew(share.give))
             await self._end([slot for slot in self._tasks if slot not in held])
 

@@ -100,6 +100,7 @@ class Projector:
         self._serves = False
         self._failures = 0
         self._word = Word(RUNNING)
+        self._epoch = -1
 
     def __repr__(self) -> str:
         part = f", partition {self.slot.partition}" if self.model.partitions > 1 else ""
@@ -172,6 +173,7 @@ class Projector:
         if taken is None:
             raise Superseded
         checkpoint, self._word = taken
+        self._epoch = checkpoint.epoch
         self._finished(checkpoint.point)
         return checkpoint
 
@@ -245,10 +247,17 @@ class Projector:
         raise stopped from (error.__cause__ if isinstance(error, Unapplied) else error)
 
     async def _leave_word(self, word: Word) -> None:
-        """For all who ask, in any process; unless another holds the slot."""
+        """For all who ask, in any process.
+
+        Raises Superseded: another has taken over. Then what went wrong may be due to its rows.
+        """
         if word != self._word:
             async with self._database.transaction() as tx:
-                await leave_word(tx, self.slot, holder=self._holder, word=word)
+                mine = await leave_word(
+                    tx, self.slot, holder=self._holder, epoch=self._epoch, word=word
+                )
+            if not mine:
+                raise Superseded
             self._word = word
 
     async def _pause(self, error: BaseException) -> None:
@@ -257,7 +266,7 @@ class Projector:
         seconds = longest * (0.5 + self._clock.jitter() / 2)
         _log.warning("%r: trying again in %.2f s", self, seconds, exc_info=error)
         if self._failures:
-            with suppress(StoreError):
+            with suppress(StoreError, Superseded):
                 await self._leave_word(Word(RETRYING, self.error))
         self._failures = min(self._failures + 1, 10)
         await asyncio.sleep(seconds)

@@ -150,7 +150,7 @@ class ReadSide:
         deadline = loop.time() + timeout.total_seconds()
         for target in running.targets:
             name = target.model.name
-            while (now := await self._position(target)) < position:
+            while (now := await self._position(target, position)) < position:
                 left = deadline - loop.time()
                 if left <= 0:
                     raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
@@ -158,11 +158,11 @@ class ReadSide:
                 if await running.signal.reached(target.revision, position, timeout=soon):
                     await asyncio.sleep(_PAUSE)
 
-    async def _position(self, target: Target) -> int:
-        """Raises ProjectionStopped, CheckpointDiverged: it stays where it is."""
+    async def _position(self, target: Target, wanted: int) -> int:
+        """Raises ProjectionStopped, CheckpointDiverged: it will not get to `wanted`."""
         async with self._database.snapshot([target.model.wanted], projecting=True) as snapshot:
             standing = snapshot.standings[target.model.wanted]
-        if standing.stop is not None:
+        if standing.stop is not None and standing.stop.bars(wanted):
             raise standing.stop.error(target.model.name)
         return standing.point.position
 

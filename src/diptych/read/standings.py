@@ -79,7 +79,7 @@ def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
     found: dict[Wanted, Standing] = {}
     for view, fingerprint, revision, status, position, event_id, *state in rows:
         wanted, serving = Wanted(view, fingerprint), status == SERVING
-        known, stop = found.get(wanted), _stop(*state)
+        known, stop = found.get(wanted), _stop(*state, reached=position)
         if known is None or (serving and not known.serving):
             found[wanted] = Standing(revision, serving, Point(position, _uuid(event_id)), stop)
         elif stop and revision == known.revision and (known.stop is None or stop.diverged):
@@ -87,9 +87,9 @@ def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
     return found
 
 
-def _stop(status: str, position: int | None, error: str | None) -> Stop | None:
+def _stop(status: str, position: int | None, error: str | None, *, reached: int) -> Stop | None:
     if status in {STOPPED, DIVERGED}:
-        return Stop(position or 0, error or "", status == DIVERGED)
+        return Stop(position or 0, error or "", status == DIVERGED, reached)
     return None
 
 
