@@ -129,7 +129,7 @@ def join(
 
     Raises: ConfigurationError: this log or this session cannot be joined; the message says why.
     """
-    found: Any = session
+    found: Any = session() if callable(session) else session  # a scoped session gives its own
     inner: SqlSession = getattr(found, "sync_session", found)
     if not isinstance(store, JoinableStore):
         raise ConfigurationError(

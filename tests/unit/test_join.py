@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from diptych import Application
 from diptych.errors import (
@@ -211,3 +211,11 @@ async def test_a_log_that_is_not_in_the_sessions_database_is_refused(session: Se
 async def test_a_two_phase_session_is_refused(app: Application) -> None:
     with pytest.raises(ConfigurationError, match="two-phase"):
         app.join(Session(sa.create_engine("sqlite://"), twophase=True))
+
+
+async def test_a_scoped_session_joins_as_the_session_that_it_stands_for(app: Application) -> None:
+    scoped = scoped_session(sessionmaker(sa.create_engine("sqlite://")))
+    pending = await app.join(scoped).dispatch(Deposit("a", 10))
+    scoped.commit()
+    assert pending.outcome.version == 1
+    scoped.remove()
