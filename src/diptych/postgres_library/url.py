@@ -48,11 +48,12 @@ class PostgresUrl:
         """
         try:
             parts = urlsplit(url)
+            _refuse_torn_login(parts)
             given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             shown = _shown(parts)
             dsns = tuple(_dsns(parts, [each for each in given if each[0] in _PASSED_ON]))
-        except ValueError as error:
-            raise ConfigurationError(f"{argument}= is not a URL: {_ADVICE}") from error
+        except ValueError:  # which may quote a piece of the password
+            raise ConfigurationError(f"{argument}= is not a URL: {_ADVICE}") from None
         ours = {name: value for name, value in given if name not in _PASSED_ON}
         schema, pooler = ours.pop("schema", schema), ours.pop("pooler", "")
         problem = _problem(parts, schema, pooler, ours.keys() - also)
@@ -79,6 +80,15 @@ def _problem(parts: SplitResult, schema: str, pooler: str, unknown: set[str]) ->
     if pooler not in {"", "transaction"}:
         return "a pooler is 'transaction', or none"
     return ""
+
+
+def _refuse_torn_login(parts: SplitResult) -> None:
+    """A password with a bare `/`, `?` or `#` ends up in what follows, and would be shown.
+
+    Raises: ValueError.
+    """
+    if any("@" in part for part in (parts.path, parts.query, parts.fragment)):
+        raise ValueError("an @ where none can be")
 
 
 def _dsns(parts: SplitResult, parameters: list[tuple[str, str]]) -> list[str]:

@@ -1,5 +1,7 @@
 """What a PostgreSQL URL may say, and that what is secret in it is never shown."""
 
+import traceback
+
 import pytest
 
 from diptych.errors import ConfigurationError
@@ -73,3 +75,14 @@ def test_parameters_of_the_caller_are_handed_on() -> None:
         also=frozenset({"replica"}),
     )  # fmt: skip
     assert url.more == {"replica": "postgresql:///b"}
+
+
+@pytest.mark.parametrize(
+    "password", ["123/SECRET", "123#SECRET", "123?SECRET", "SECRET@x/y", "a:b/SECRET"]
+)
+def test_no_piece_of_a_password_that_is_not_encoded_is_shown(password: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        PostgresUrl.parse("log", f"postgresql://ann:{password}@host/db", schema="s")
+    told = "".join(traceback.format_exception(refused.value))
+    assert "SECRET" not in told.replace(f"ann:{password}", "")
+    assert "percent-encoded" in str(refused.value)

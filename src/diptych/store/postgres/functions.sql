@@ -49,6 +49,14 @@ BEGIN
                 AND (cardinality(kinds) = 0 OR e.type = ANY (kinds))
             ORDER BY e.position LIMIT most;
     ELSE
+        -- Along the rarest tag: a common one may be on every event. Above a thousand they are alike.
+        IF cardinality(wanted) > 1 THEN
+            wanted := ARRAY(SELECT w.tag FROM unnest(wanted) AS w(tag) ORDER BY (
+                SELECT count(*) FROM (
+                    SELECT FROM diptych.event_tags AS t
+                    WHERE t.tag = w.tag AND t.position > after AND t.position <= through
+                    LIMIT 1000) AS few));
+        END IF;
         RETURN QUERY SELECT t.position FROM diptych.event_tags AS t
             JOIN diptych.events AS e ON e.position = t.position
             WHERE t.tag = wanted[1] AND t.position > after AND t.position <= through
