@@ -92,7 +92,7 @@ class PostgresReadDatabase:
         try:
             async with self._transaction(opened, self._begins.exclusive) as (connection, _):
                 await opened.prepare(connection, log_id)
-            await opened.check_replica(log_id)
+            await opened.check_replica(log_id, self._begins.query)
         except BaseException:
             await opened.close()
             raise

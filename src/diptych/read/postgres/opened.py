@@ -54,12 +54,13 @@ class Opened:
         version = await connection.driver.fetchval("SELECT current_setting('server_version')")
         self._version = str(version).partition(" ")[0]
 
-    async def check_replica(self, log_id: UUID) -> None:
+    async def check_replica(self, log_id: UUID, message: str) -> None:
         """Raises: StoreError, SchemaMismatch, HistoryDiverged: it is no replica of the primary."""
         if self._servers.replica is None:
             return
         connection = await self.queries.take()
         try:
+            await connection.begin(message)
             await check_replica(connection, self._servers.primary, log_id=log_id)
         finally:
             self.queries.give_after(connection, _nothing())
