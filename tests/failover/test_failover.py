@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from diptych.errors import CheckpointDiverged
+from diptych.postgres_library import listening
 from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.side import ReadSide
 from diptych.store.postgres.store import PostgresEventStore
@@ -37,6 +38,11 @@ class Pair:
     def url(self) -> str:
         hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
         return f"postgresql://postgres@{hosts}/postgres"
+
+    def has_all(self) -> bool:
+        """Whether the standby has replayed all that the primary has committed."""
+        lag = "SELECT replay_lsn >= pg_current_wal_lsn() FROM pg_stat_replication"
+        return self.primary.execute(lag) == "t"
 
     def fail_over(self) -> None:
         self.primary.kill()
@@ -103,6 +109,23 @@ async def test_a_primary_that_hangs_is_left_and_has_no_effect_when_it_comes_back
             await load.more(60)
         await load.settle(store)
         demand(load.history, await log_of(store))
+
+
+async def test_who_only_reads_finds_out_that_another_is_the_primary_now(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections outlive the failover, and the former primary answers as if nothing was."""
+    monkeypatch.setattr(listening, "_PULSE", 0.2)
+    async with opened(PostgresEventStore(pair.url)) as reader, following(reader) as follower:
+        async with opened(PostgresEventStore(pair.primary.url())) as store:
+            await store.append(add(to("order-1")))
+            await follower.at(1)
+            await wait_until(lambda: asyncio.to_thread(pair.has_all))
+        await asyncio.to_thread(pair.standby.promote)
+        async with opened(PostgresEventStore(pair.standby.url())) as store:
+            await store.append(add(to("order-1", expecting=1)))
+        await follower.at(2)
+        assert [event.version for event in follower.seen] == [1, 2]
 
 
 async def test_a_former_primary_that_is_started_again_is_not_taken_for_the_log(pair: Pair) -> None:

@@ -130,8 +130,17 @@ class Listener:
                 await self._notify(connection)
                 await asyncio.sleep(_GAP)
             else:
-                async with cut_off(connection, _PROOF_SECONDS):
-                    await connection.execute("SELECT 1")
+                await self._ask(connection)
+
+    async def _ask(self, connection: Connection) -> None:
+        """Whether it is still there; and with several hosts, whether it is still the primary.
+
+        Who only reads has no other reason to ask: a former primary that hung goes on answering.
+        """
+        async with cut_off(connection, _PROOF_SECONDS):
+            await connection.execute("SELECT 1")
+        if len(self._url.dsns) > 1:
+            (await connect(self._url, Wanted("diptych listen"))).terminate()
 
     async def _notify(self, connection: Connection) -> None:
         async with cut_off(connection, _PROOF_SECONDS):
