@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-_VERSION_7 = 7 << 76
-_VARIANT = 0b10 << 62
-_RANDOM_A = (1 << 12) - 1
-_RANDOM_B = (1 << 62) - 1
+_RANDOM = ~(0xF << 76 | 0b11 << 62)
+_VERSION_7 = 7 << 76 | 0b10 << 62
 
 
 class Clock(Protocol):
@@ -46,6 +44,5 @@ def uuid7() -> UUID:
 
     The random bits come from `random.getrandbits`: these ids must be unique, not secret.
     """
-    bits = random.getrandbits(74)
-    high = (time.time_ns() // 1_000_000) << 80 | _VERSION_7 | (bits >> 62 & _RANDOM_A) << 64
-    return UUID(int=high | _VARIANT | bits & _RANDOM_B)
+    bits = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
+    return UUID(int=bits & _RANDOM | _VERSION_7)

@@ -12,14 +12,15 @@ from msgspec import Struct
 from diptych.shapes.fields import CONTAINERS, unwrap
 
 Timed = Mapping[type, tuple[str, ...]]
-"""For each mirror the fields with a time somewhere inside."""
+"""The fields with a time somewhere inside, for each mirror that has any."""
 
 
 def timed_fields(mirrors: Iterable[type[Struct]]) -> Timed:
-    return {
+    found = {
         mirror: tuple(name for name, tp in mirror.__annotations__.items() if _holds_time(tp, set()))
         for mirror in mirrors
     }
+    return {mirror: names for mirror, names in found.items() if names}
 
 
 def all_in_utc(value: Any, timed: Timed) -> bool:

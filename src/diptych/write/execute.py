@@ -28,6 +28,7 @@ they are bounded by `attempts`.
 """
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Coroutine
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -93,8 +94,10 @@ class Executor:
         self._size = cached_streams
         self._cache: OrderedDict[Key, Known[Any]] = OrderedDict()
 
-    async def execute(self, decider: Decider[C, S, E], command: C, envelope: Envelope) -> Outcome:
-        """Decide `command` on the state of its stream and append what was decided.
+    def execute(
+        self, decider: Decider[C, S, E], command: C, envelope: Envelope
+    ) -> Coroutine[Any, Any, Outcome]:
+        """Decide `command` on the state of its stream and append what was decided; await it.
 
         Raises:
             Rejected: what `decide` raised, on the stream's present state.
@@ -103,13 +106,7 @@ class Executor:
                 were faster `attempts` times in a row.
             OutcomeUnknown, Overloaded, StoreError: as `EventStore.append` says.
         """
-        run = _Run(self, decider, command, envelope)
-        if not self.turns.begin(run.key):
-            await self.turns.wait(run.key)
-        try:
-            return await run.outcome()
-        finally:
-            self.turns.release(run.key)
+        return _Run(self, decider, command, envelope).outcome()
 
     def recall(self, key: Key) -> Known[Any] | None:
         """The state that was kept, perhaps stale."""
@@ -129,8 +126,8 @@ class _Run(Generic[C, S, E]):
     """One command on one stream, from load to outcome."""
 
     __slots__ = (
-        "_command", "_decider", "_envelope", "_executor", "_first", "_fresh", "_known", "_record",
-        "_store", "_stream", "key",
+        "_command", "_decider", "_envelope", "_executor", "_first", "_fresh", "_key", "_known",
+        "_record", "_store", "_stream",
     )  # fmt: skip
 
     def __init__(
@@ -139,14 +136,23 @@ class _Run(Generic[C, S, E]):
         self._executor, self._store = executor, executor.store
         self._decider, self._command, self._envelope = decider, command, envelope
         self._stream = decider.stream_of(command)
-        self.key: Key = (decider, envelope.tenant, self._stream)
+        self._key: Key = (decider, envelope.tenant, self._stream)
         self._record = record_of(command, envelope)
         self._known: Known[S]
         self._fresh = False
         self._first: Outcome | None = None
 
     async def outcome(self) -> Outcome:
-        executor, kept = self._executor, self._executor.recall(self.key)
+        turns = self._executor.turns
+        if not turns.begin(self._key):
+            await turns.wait(self._key)
+        try:
+            return await self._decided()
+        finally:
+            turns.release(self._key)
+
+    async def _decided(self) -> Outcome:
+        executor, kept = self._executor, self._executor.recall(self._key)
         self._known = kept or Known(self._decider.initial(), 0, START)
         begins = kept is not None or type(self._command) in executor.begins_streams
         if not begins or self._envelope.supplied:
@@ -159,17 +165,21 @@ class _Run(Generic[C, S, E]):
                 return outcome
         raise ConcurrencyError(self._stream, expected=tried, actual=self._known.version)
 
-    async def _attempt(self) -> Outcome | None:
-        """Decide and append; None when there is something new to decide on."""
+    def _attempt(self) -> Awaitable[Outcome | None]:
+        """Decide, and begin to append; the result is None if there is more to decide on."""
         try:
             events = self._decide()
             change = self._change(events) if events else None
-        except Exception:  # even a bug may be due to what is no longer so
-            if await self._is_final():
-                raise
-            return self._first
-        if change is not None:
-            return await self._append(*change)
+        except Exception as error:  # noqa: BLE001 - even a bug may be due to what is no longer so
+            return self._refused(error)
+        return self._append(*change) if change is not None else self._empty()
+
+    async def _refused(self, error: Exception) -> Outcome | None:
+        if await self._is_final():
+            raise error
+        return self._first
+
+    async def _empty(self) -> Outcome | None:
         return await self._nothing() if await self._is_final() else self._first
 
     def _decide(self) -> tuple[E, ...]:
@@ -189,7 +199,7 @@ class _Run(Generic[C, S, E]):
         """What to append, and the state after it."""
         known, encode = self._known, self._decider.events.encode
         new_id = self._executor.clock.new_id
-        data = tuple(encode(event, event_id=new_id()) for event in events)
+        data = tuple([encode(event, event_id=new_id()) for event in events])
         return Write(self._stream, data, known.version), self._decider.fold(events, known.state)
 
     async def _is_final(self) -> bool:
@@ -211,7 +221,7 @@ class _Run(Generic[C, S, E]):
             events = [event for _, event in await self._decider.events.decode(loaded.events)]
             state = self._decider.fold(events, known.state)
             self._known = Known(state, loaded.version, loaded.point)
-            self._executor.remember(self.key, self._known)
+            self._executor.remember(self._key, self._known)
         if loaded.command is not None:
             self._first = first_outcome(self._record, loaded.command, self._store)
         return bool(loaded.events)
@@ -233,7 +243,7 @@ class _Run(Generic[C, S, E]):
         failpoint("execute.after_append")
         if not appended.repeated:
             version = self._known.version + len(write.events)
-            self._executor.remember(self.key, Known(state, version, appended.point))
+            self._executor.remember(self._key, Known(state, version, appended.point))
         return self._outcome(appended)
 
     async def _nothing(self) -> Outcome:
