@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from diptych.errors import StorageBusy, StoreError
 from diptych.read.database import Snapshot
 from diptych.read.postgres import connection as postgres_connection
+from diptych.read.postgres import database as postgres_database
 from diptych.read.postgres.database import PostgresReadDatabase
+from diptych.read.schema import META
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -26,6 +28,7 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.servers.postgres import PostgresServer, own_server
+from tests.servers.proxy import proxy_to
 
 LOG = uuid4()
 PAIRS = sa.Table(
@@ -238,3 +241,36 @@ async def test_a_server_that_was_killed_and_starts_again_is_waited_for(
         )
         await asyncio.to_thread(own.start)
         assert (await asking).total == 2
+
+
+async def test_a_server_that_falls_silent_does_not_hold_a_query_or_a_transaction(
+    schema_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connection, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_connection, "_WORK_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_database, "_PATIENCE", 0.1)
+    async with proxy_to(schema_url) as (proxy, url):
+        database = PostgresReadDatabase(url, statement_timeout=0.3)
+        await database.open(log_id=LOG)
+        for begins in (database.snapshot, database.transaction):
+            async with asyncio.timeout(10):
+                with pytest.raises(StoreError):
+                    async with begins() as opened:
+                        await opened.execute(sa.select(META.c.log_id))
+                        proxy.stall()
+                        await opened.execute(sa.select(META.c.log_id))
+            proxy.resume()
+        async with database.snapshot() as snapshot:
+            assert len(await snapshot.execute(sa.select(META.c.log_id))) == 1
+        await database.close()
+
+
+async def test_leases_do_not_wait_for_the_pages_of_projections(schema_url: str) -> None:
+    database = PostgresReadDatabase(schema_url, projecting=1)
+    await database.open(log_id=LOG)
+    async with database.transaction(), asyncio.timeout(5):
+        async with database.transaction(leasing=True) as tx:
+            await tx.execute(sa.select(META.c.log_id))
+        async with database.snapshot(leasing=True) as snapshot:
+            await snapshot.execute(sa.select(META.c.log_id))
+    await database.close()

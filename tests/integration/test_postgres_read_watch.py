@@ -104,6 +104,28 @@ async def test_everything_works_through_a_pooler_in_transaction_mode(
         assert await all_accounts(side, token) == await expected_accounts(store)
 
 
+async def test_who_projects_through_a_pooler_still_notifies_who_listens(
+    store: MemoryEventStore,
+    pgbouncer_url: str,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_watch, "_LOOK_ANYWAY", 3_600.0)
+    listening = PostgresReadDatabase(postgres_url)
+    pooled = PostgresReadDatabase(f"{pgbouncer_url}?pooler=transaction")
+    async with reading(store, database=pooled) as side:
+        await listening.open(log_id=store.log_id)
+        await wait_until(lambda: is_live(listening))
+        await listening.glance()
+        heard = asyncio.Event()
+        listening.listen(heard.set)
+        token = await append(store, Opened(uuid4(), "Ann"))
+        await side.query(ListAccounts(), at_least=token)
+        async with asyncio.timeout(5):
+            await heard.wait()
+        await listening.close()
+
+
 @dataclass
 class Pair:
     """A primary, its streaming standby, and the URL of both for a read database."""

@@ -168,20 +168,29 @@ class ReadDatabase(Protocol):
         """One line for the operator: the database, its version, schema and connections."""
         ...
 
-    def transaction(self, *, exclusive: bool = False) -> AbstractAsyncContextManager[Transaction]:
+    def transaction(
+        self, *, exclusive: bool = False, leasing: bool = False
+    ) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction; an `exclusive` one waits for all other exclusive ones.
 
         What only one process may do at a time (register a revision, create its tables) must be
         exclusive. Do not begin one transaction inside another: they share few connections.
+        `leasing` has one of its own where there are several writers: a lease that waited for the
+        long pages of projections would run out.
         """
         ...
 
     def snapshot(
-        self, wanted: Sequence[Wanted] = (), *, projecting: bool = False
+        self,
+        wanted: Sequence[Wanted] = (),
+        *,
+        projecting: bool = False,
+        leasing: bool = False,
     ) -> AbstractAsyncContextManager[Snapshot]:
         """A snapshot that begins by reading how `wanted` stand; unregistered ones are left out.
 
         Projectors (`projecting`) have connections of their own: no query keeps them waiting.
+        Nor does any projector keep `leasing` waiting.
         """
         ...
 

@@ -83,7 +83,7 @@ class Leases:
 
     async def look(self) -> Sight:
         """Raises: StoreError."""
-        async with self._database.snapshot(projecting=True) as snapshot:
+        async with self._database.snapshot(leasing=True) as snapshot:
             return await self._see(snapshot)
 
     @property
@@ -96,7 +96,7 @@ class Leases:
         Raises: StoreError: it is not known whether that was done; the next look tells.
         """
         due = _time() + self.ttl / 3
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(leasing=True) as tx:
             await self._stay_alive(tx)
             for slot in give:
                 await self._give_back(tx, slot)
@@ -112,7 +112,7 @@ class Leases:
     async def end(self) -> None:
         """Give back everything: others need not wait. Raises: StoreError."""
         mine = CHECKPOINTS.c.holder == self.worker.id
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(leasing=True) as tx:
             await tx.execute(sa.update(CHECKPOINTS).where(mine).values(holder=None))
             await tx.execute(sa.delete(WORKERS).where(WORKERS.c.id == self.worker.id))
 

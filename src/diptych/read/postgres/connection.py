@@ -23,7 +23,7 @@ connection was lost is unknown; the checkpoint tells it when the projector reads
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from diptych.errors import DiptychError, StorageBusy, StoreError
+from diptych.postgres_library.connection import cut_off, farewell
 from diptych.postgres_library.driver import Connection as Driver
 from diptych.postgres_library.errors import is_lost, sqlstate, translate
 from diptych.read.database import Parameters
@@ -40,9 +41,13 @@ from diptych.read.postgres.cores import Cores
 
 _IDLE_SECONDS: Final = 10
 _LOCK_SECONDS: Final = 10
-_END_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 5.0
+_WORK_SECONDS: Final = 60.0
 _CANNOT: Final = ("08", "40", "53", "55P03", "57", "58", "XX")
 """States, or their first two characters, that are not the statement's own fault."""
+
+Compiled = tuple[str, tuple[object, ...]]
+"""The text of a statement, and its values."""
 
 
 _SNAPSHOT: Final = """
@@ -69,13 +74,23 @@ _EXCLUSIVE: Final = f"{_EITHER} SELECT pg_advisory_xact_lock(<lock>)"
 
 
 @dataclass(frozen=True, slots=True)
-class Begins:
-    """The first messages of the four kinds of transactions."""
+class Begin:
+    """A first message, and how many seconds a silent server is given: for it, and for each
+    statement after it."""
 
-    query: str
-    projecting: str
-    writing: str
-    exclusive: str
+    message: str
+    answers: float
+    works: float
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """The four kinds of transactions."""
+
+    query: Begin
+    projecting: Begin
+    writing: Begin
+    exclusive: Begin
 
     @classmethod
     def of(cls, schema: str, *, statement_seconds: float) -> "Begins":
@@ -87,7 +102,13 @@ class Begins:
             "<lock_seconds>": str(_LOCK_SECONDS),
             "<idle_seconds>": str(_IDLE_SECONDS),
         }
-        return cls(*(_filled(each, given) for each in (_QUERY, _PROJECTING, _WRITING, _EXCLUSIVE)))
+        answers, locked = _ANSWER_SECONDS, _ANSWER_SECONDS + _LOCK_SECONDS
+        return cls(
+            query=Begin(_filled(_QUERY, given), answers, statement_seconds + answers),
+            projecting=Begin(_filled(_PROJECTING, given), answers, _WORK_SECONDS),
+            writing=Begin(_filled(_WRITING, given), answers, _WORK_SECONDS),
+            exclusive=Begin(_filled(_EXCLUSIVE, given), locked, _WORK_SECONDS),
+        )
 
 
 def _filled(message: str, given: Mapping[str, str]) -> str:
@@ -110,6 +131,7 @@ class Connection:
         self.driver, self.shown = driver, shown
         self._cores = cores
         self._core: AsyncConnection | None = None
+        self._works = _WORK_SECONDS
 
     @property
     def lost(self) -> bool:
@@ -122,10 +144,11 @@ class Connection:
 
         Raises: StoreError, or the statement's own error.
         """
-        if self._core is None:
-            self._core = await self._cores.over(self.driver)
         try:
-            result = await self._core.execute(statement, parameters)
+            async with self.watched():
+                if self._core is None:
+                    self._core = await self._cores.over(self.driver)
+                result = await self._core.execute(statement, parameters)
             return result.fetchall() if result.returns_rows else ()
         except DBAPIError as error:
             raise self._meaning_or_own(error) from error
@@ -138,18 +161,24 @@ class Connection:
             return StorageBusy(f"{self.shown}: a statement took longer than statement_timeout")
         return translate(error, self.shown)
 
-    async def begin(self, message: str) -> None:
-        """Raises: StoreError."""
-        try:
-            await self.driver.execute(message)
-        except Exception as error:
-            raise self.meaning(error) from error
+    def watched(self) -> AbstractAsyncContextManager[None]:
+        """Ends the connection if the server is silent for too long: half of a network may be
+        gone, or the server stopped; its own time-outs do not help then."""
+        return cut_off(self.driver, self._works)
+
+    async def begin(self, begin: Begin, first: Compiled | None = None) -> Sequence[Any]:
+        """Begin, and run a first statement if there is one. Raises: the driver's errors."""
+        self._works = begin.works
+        async with cut_off(self.driver, begin.answers):
+            await self.driver.execute(begin.message)
+            return () if first is None else await self.driver.fetch(first[0], *first[1])
 
     async def commit(self) -> None:
         """Raises: StoreError: nothing was committed, or the connection was lost around it."""
         committing = asyncio.ensure_future(self.driver.execute("COMMIT"))
         try:
-            answer = await asyncio.shield(committing)
+            async with self.watched():
+                answer = await asyncio.shield(committing)
         except asyncio.CancelledError:
             await self._settle(committing)
             raise
@@ -162,7 +191,8 @@ class Connection:
     async def end(self) -> None:
         """End a snapshot. It has nothing to lose, so an error only costs the connection."""
         try:
-            await self.driver.execute("COMMIT")
+            async with cut_off(self.driver, _ANSWER_SECONDS):
+                await self.driver.execute("COMMIT")
         except Exception:  # noqa: BLE001 - whatever it was, the answer is there already
             self.close()
         except BaseException:
@@ -174,7 +204,7 @@ class Connection:
     async def roll_back(self) -> None:
         """End whatever was begun; a connection that does not answer is closed."""
         try:
-            async with asyncio.timeout(_END_SECONDS):
+            async with cut_off(self.driver, _ANSWER_SECONDS):
                 await self.driver.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 - closing ends a transaction too
             self.close()
@@ -189,10 +219,7 @@ class Connection:
     async def say_goodbye(self) -> None:
         """Close it so that the server does not note a lost connection."""
         self._core = None
-        try:
-            await self.driver.close(timeout=_END_SECONDS)
-        except Exception:  # noqa: BLE001 - it is gone either way
-            self.driver.terminate()
+        await farewell(self.driver)
 
     def _meaning_or_own(self, error: DBAPIError) -> Exception:
         """What the database cannot do is a `StoreError`; a statement's own fault stays as it is."""
@@ -203,7 +230,7 @@ class Connection:
         return error
 
     async def _settle(self, committing: asyncio.Future[str]) -> None:
-        deadline = asyncio.get_running_loop().time() + _END_SECONDS
+        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         while not committing.done():
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:

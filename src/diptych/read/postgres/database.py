@@ -12,13 +12,12 @@ from diptych.errors import ConfigurationError, StoreClosed
 from diptych.postgres_library.errors import is_passing
 from diptych.postgres_library.url import PostgresUrl
 from diptych.read.database import Snapshot, Standing, Transaction, Wanted
-from diptych.read.postgres.connection import Begins, Connection
+from diptych.read.postgres.connection import Begin, Begins, Compiled, Connection
 from diptych.read.postgres.cores import Cores
 from diptych.read.postgres.opened import Opened, Servers
 from diptych.read.postgres.pool import Pool
 from diptych.read.postgres.reading import PostgresSnapshot, begin
 from diptych.read.postgres.statements import (
-    Compiled,
     Statements,
     search_condition,
     search_term,
@@ -90,7 +89,10 @@ class PostgresReadDatabase:
             raise ConfigurationError(f"{self!r} is open already")
         opened = Opened(self._servers, self._cores, self._statements)
         try:
-            async with self._transaction(opened, self._begins.exclusive) as (connection, _):
+            async with self._transaction(opened, opened.projecting, self._begins.exclusive) as (
+                connection,
+                _,
+            ):
                 await opened.prepare(connection, log_id)
             await opened.check_replica(log_id, self._begins.query)
         except BaseException:
@@ -105,20 +107,29 @@ class PostgresReadDatabase:
             await opened.close()
 
     @asynccontextmanager
-    async def transaction(self, *, exclusive: bool = False) -> AsyncGenerator[Transaction]:
-        message = self._begins.exclusive if exclusive else self._begins.writing
-        async with self._transaction(self._opened(), message) as (_, tx):
+    async def transaction(
+        self, *, exclusive: bool = False, leasing: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        opened = self._opened()
+        how = self._begins.exclusive if exclusive else self._begins.writing
+        pool = opened.leasing if leasing else opened.projecting
+        async with self._transaction(opened, pool, how) as (_, tx):
             yield tx
 
     @asynccontextmanager
     async def snapshot(
-        self, wanted: Sequence[Wanted] = (), *, projecting: bool = False
+        self,
+        wanted: Sequence[Wanted] = (),
+        *,
+        projecting: bool = False,
+        leasing: bool = False,
     ) -> AsyncGenerator[Snapshot]:
         opened = self._opened()
         pool = opened.projecting if projecting else opened.queries
-        message = self._begins.projecting if projecting else self._begins.query
+        pool = opened.leasing if leasing else pool
+        how = self._begins.projecting if projecting or leasing else self._begins.query
         standings = self._statements.standings(tuple(wanted)) if wanted else None
-        connection, found = await self._begin(pool, message, standings)
+        connection, found = await self._begin(pool, how, standings)
         snapshot = PostgresSnapshot(connection, self._statements, found)
         try:
             yield snapshot
@@ -142,22 +153,22 @@ class PostgresReadDatabase:
 
     @asynccontextmanager
     async def _transaction(
-        self, opened: Opened, message: str
+        self, opened: Opened, pool: Pool, how: Begin
     ) -> AsyncGenerator[tuple[Connection, PostgresTransaction]]:
-        connection, _ = await self._begin(opened.projecting, message, None)
+        connection, _ = await self._begin(pool, how, None)
         tx = PostgresTransaction(connection, self._statements)
         try:
             yield connection, tx
             await connection.commit()
         except BaseException:
-            opened.projecting.give_after(connection, _nothing())
+            pool.give_after(connection, _nothing())
             raise
-        opened.projecting.give(connection)
+        pool.give(connection)
         if tx.moved:
             opened.watch.notify()
 
     async def _begin(
-        self, pool: Pool, message: str, standings: Compiled | None
+        self, pool: Pool, how: Begin, standings: Compiled | None
     ) -> tuple[Connection, Mapping[Wanted, Standing]]:
         """Nothing was done yet, so a connection that turns out to be lost costs only time.
 
@@ -167,7 +178,7 @@ class PostgresReadDatabase:
         deadline, pause = loop.time() + _PATIENCE, 0.0
         while True:
             try:
-                return await self._begin_once(pool, message, standings)
+                return await self._begin_once(pool, how, standings)
             except Exception as error:
                 if not is_passing(error) or loop.time() > deadline:
                     raise
@@ -175,12 +186,12 @@ class PostgresReadDatabase:
             pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
     async def _begin_once(
-        self, pool: Pool, message: str, standings: Compiled | None
+        self, pool: Pool, how: Begin, standings: Compiled | None
     ) -> tuple[Connection, Mapping[Wanted, Standing]]:
         connection = await pool.take()
         replica = self._servers.replica is not None
         try:
-            return connection, await begin(connection, message, standings, replica=replica)
+            return connection, await begin(connection, how, standings, replica=replica)
         except BaseException:
             pool.give_after(connection, _nothing())
             raise

@@ -8,15 +8,17 @@ from uuid import UUID
 
 from diptych.postgres_library.connection import Wanted, connect
 from diptych.postgres_library.url import PostgresUrl
-from diptych.read.postgres.connection import Connection
+from diptych.read.postgres.connection import Begin, Connection
 from diptych.read.postgres.cores import Cores
 from diptych.read.postgres.pool import Pool
 from diptych.read.postgres.preparing import check_replica, prepare
+from diptych.read.postgres.reading import begin
 from diptych.read.postgres.statements import Statements
 from diptych.read.postgres.watch import Watch
 
 _QUERY: Final = "diptych query"
 _PROJECT: Final = "diptych project"
+_LEASE: Final = "diptych lease"
 _WATCH: Final = "diptych watch"
 
 
@@ -40,6 +42,7 @@ class Opened:
         standby = servers.replica is not None
         self.queries = Pool(self._to(asked, _QUERY, standby=standby), limit=servers.readers)
         self.projecting = Pool(self._to(servers.primary, _PROJECT), limit=servers.projecting)
+        self.leasing = Pool(self._to(servers.primary, _LEASE), limit=1)
         self.watch = Watch(
             self._to(asked, _WATCH, standby=standby),
             statements.positions,
@@ -50,18 +53,20 @@ class Opened:
 
     async def prepare(self, connection: Connection, log_id: UUID) -> None:
         """Raises: StoreError, SchemaMismatch, HistoryDiverged."""
-        await prepare(connection, self._servers.primary, log_id=log_id)
-        version = await connection.driver.fetchval("SELECT current_setting('server_version')")
+        async with connection.watched():
+            await prepare(connection, self._servers.primary, log_id=log_id)
+            version = await connection.driver.fetchval("SELECT current_setting('server_version')")
         self._version = str(version).partition(" ")[0]
 
-    async def check_replica(self, log_id: UUID, message: str) -> None:
+    async def check_replica(self, log_id: UUID, how: Begin) -> None:
         """Raises: StoreError, SchemaMismatch, HistoryDiverged: it is no replica of the primary."""
         if self._servers.replica is None:
             return
         connection = await self.queries.take()
         try:
-            await connection.begin(message)
-            await check_replica(connection, self._servers.primary, log_id=log_id)
+            await begin(connection, how, None, replica=True)
+            async with connection.watched():
+                await check_replica(connection, self._servers.primary, log_id=log_id)
         finally:
             self.queries.give_after(connection, _nothing())
 
@@ -80,7 +85,9 @@ class Opened:
     async def close(self) -> None:
         """After the transactions that are under way."""
         await self.projecting.all_given_back()
-        await asyncio.gather(self.queries.close(), self.projecting.close(), self.watch.stop())
+        await self.leasing.all_given_back()
+        pools = (self.queries, self.projecting, self.leasing)
+        await asyncio.gather(*(pool.close() for pool in pools), self.watch.stop())
 
     def _to(
         self, url: PostgresUrl, name: str, *, standby: bool = False

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from diptych.errors import StoreClosed
 from diptych.postgres_library.errors import sqlstate
 from diptych.read.database import Standing, Wanted
-from diptych.read.postgres.connection import Connection
-from diptych.read.postgres.statements import Compiled, Statements
+from diptych.read.postgres.connection import Begin, Compiled, Connection
+from diptych.read.postgres.statements import Statements
 from diptych.read.standings import standings_of
 from diptych.read.table import ViewTable
 
@@ -57,7 +57,8 @@ class PostgresSnapshot:
         async with self._turn:
             self._require_open()
             try:
-                return await self._connection.driver.fetch(sql, *values)
+                async with self._connection.watched():
+                    return await self._connection.driver.fetch(sql, *values)
             except Exception as error:
                 raise self._connection.meaning(error) from error
 
@@ -72,19 +73,15 @@ class PostgresSnapshot:
 
 
 async def begin(
-    connection: Connection, message: str, standings: Compiled | None, *, replica: bool
+    connection: Connection, how: Begin, standings: Compiled | None, *, replica: bool
 ) -> Mapping[Wanted, Standing]:
     """PostgreSQL takes its snapshot at the first statement that reads, which is ours.
 
     Raises: StoreError.
     """
-    await connection.begin(message)
-    if standings is None:
-        return {}
-    sql, values = standings
     try:
-        return standings_of(await connection.driver.fetch(sql, *values))
+        return standings_of(await connection.begin(how, standings))
     except Exception as error:
-        if replica and sqlstate(error) == "42P01":
+        if replica and standings is not None and sqlstate(error) == "42P01":
             return {}  # the tables were created, and the replica does not know it yet
         raise connection.meaning(error) from error

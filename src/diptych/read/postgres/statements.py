@@ -15,10 +15,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, Insert, insert
 
 from diptych.read.columns import ColumnType
 from diptych.read.database import Wanted
+from diptych.read.postgres.connection import Compiled
 from diptych.read.standings import ADVANCE, MINE, POSITIONS, select_standings
 from diptych.read.table import POSITION, SEARCH, TENANT, VERSION, ViewTable
-
-Compiled = tuple[str, tuple[object, ...]]
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -110,8 +109,8 @@ def _load(view: ViewTable) -> sa.Select[Any]:
     at_key = sa.and_(*(columns[name] == given.c[name] for name in view.full_key))
     found = sa.select(columns[TENANT], *(columns[name] for name in view.fields))
     one = found.where(at_key).limit(sa.literal_column("1")).lateral("found")
-    loaded: sa.Select[Any] = sa.select(*one.c)
-    return loaded.select_from(given.join(one, sa.true()))
+    every: list[sa.ColumnElement[Any]] = [*one.c]
+    return sa.select(*every).select_from(given.join(one, sa.true()))
 
 
 def _insert(view: ViewTable) -> Insert:

@@ -16,7 +16,8 @@ _LOOK_ANYWAY: Final = 1.0
 class Watch:
     """Looks at the checkpoints of one server when there is a reason to.
 
-    Without `listener` (behind a pooler, on a replica) each glance is a look.
+    `listens` tells whether silence means anything. Behind a pooler nothing is heard, and a replica
+    is behind what is: each glance is a look then. All notify, as others may listen.
     """
 
     def __init__(
@@ -28,25 +29,22 @@ class Watch:
         listens: bool,
     ) -> None:
         self._pool, self._positions = Pool(connect, limit=1), positions
-        self._listener = Listener(url, f"{url.schema}_moved") if listens else None
+        self._listener, self._listens = Listener(url, f"{url.schema}_moved"), listens
         self._heard = True
         self._looked_at = 0.0
         self._seen: Mapping[int, int] | None = None
         self.heard: Callable[[], None] = _nobody
 
     def start(self) -> None:
-        if self._listener is not None:
-            self._listener.start(self._hear)
+        self._listener.start(self._hear)
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            await self._listener.stop()
+        await self._listener.stop()
         await self._pool.close()
 
     def notify(self) -> None:
         """Tell other processes that a checkpoint moved."""
-        if self._listener is not None:
-            self._listener.notify()
+        self._listener.notify()
 
     async def glance(self, *, anyway: bool) -> Mapping[int, int] | None:
         """Raises: StoreError."""
@@ -60,7 +58,7 @@ class Watch:
         return found
 
     def _may_have_moved(self) -> bool:
-        if self._listener is None or not self._listener.live:
+        if not (self._listens and self._listener.live):
             return True
         now = asyncio.get_running_loop().time()
         return self._heard or now - self._looked_at >= _LOOK_ANYWAY
@@ -68,7 +66,8 @@ class Watch:
     async def _look(self) -> Mapping[int, int]:
         connection = await self._pool.take()
         try:
-            rows = await connection.driver.fetch(self._positions)
+            async with connection.watched():
+                rows = await connection.driver.fetch(self._positions)
         except Exception as error:
             self._seen = None
             meaning = connection.meaning(error)

@@ -45,7 +45,8 @@ class PostgresTransaction:
 
     async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
         try:
-            await self._connection.driver.executemany(self._statements.of(table).remove, keys)
+            async with self._connection.watched():
+                await self._connection.driver.executemany(self._statements.of(table).remove, keys)
         except Exception as error:
             raise self._connection.meaning(error) from error
 
@@ -53,7 +54,8 @@ class PostgresTransaction:
         expected = (*checkpoint.slot, checkpoint.epoch, checkpoint.point.position)
         values = (to.position, to.event_id, at, *expected)
         try:
-            answer = await self._connection.driver.execute(self._statements.advance, *values)
+            async with self._connection.watched():
+                answer = await self._connection.driver.execute(self._statements.advance, *values)
         except Exception as error:
             raise self._connection.meaning(error) from error
         self.moved = answer == "UPDATE 1"
@@ -66,7 +68,8 @@ class PostgresTransaction:
         if table.searchable:
             columns[-1] = [None if text is None else indexed(str(text)) for text in columns[-1]]
         try:
-            await self._connection.driver.execute(sql, *columns)
+            async with self._connection.watched():
+                await self._connection.driver.execute(sql, *columns)
         except Exception as error:
             if sqlstate(error) == _TOO_LONG:
                 position, problem = _too_long(table, rows)

@@ -84,7 +84,12 @@ class SqliteReadDatabase:
         )
 
     @asynccontextmanager
-    async def transaction(self, *, exclusive: bool = False) -> AsyncGenerator[Transaction]:  # noqa: ARG002
+    async def transaction(
+        self,
+        *,
+        exclusive: bool = False,  # noqa: ARG002
+        leasing: bool = False,  # noqa: ARG002
+    ) -> AsyncGenerator[Transaction]:
         """Each is exclusive: SQLite has one writer."""
         opened = self._opened()
         async with opened.lock:
@@ -100,10 +105,14 @@ class SqliteReadDatabase:
 
     @asynccontextmanager
     async def snapshot(
-        self, wanted: Sequence[Wanted] = (), *, projecting: bool = False
+        self,
+        wanted: Sequence[Wanted] = (),
+        *,
+        projecting: bool = False,
+        leasing: bool = False,
     ) -> AsyncGenerator[Snapshot]:
         opened = self._opened()
-        pool = opened.projecting if projecting else opened.pool
+        pool = opened.projecting if projecting or leasing else opened.pool
         standings = self._statements.standings(tuple(wanted)) if wanted else None
         connection = await pool.take()
         try:
