@@ -18,8 +18,9 @@ from diptych.store.contract import (
     Point,
     Write,
 )
+from diptych.write.committing import appending, commit, first_outcome, record_of
 from diptych.write.decider import Decider, required, stream_name
-from diptych.write.execute import Executor, Known, appending, commit, first_outcome, record_of
+from diptych.write.execute import Executor, Known
 from diptych.write.outcome import Outcome, outcome_of
 
 C = TypeVar("C")
