@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Final, Self
@@ -99,7 +99,8 @@ class PostgresServer(PrivatePostgres):
         if self._process is not None and self.running:
             self._process.send_signal(which)
             for child in children_of(self._process.pid):
-                os.kill(child, which)
+                with suppress(ProcessLookupError):  # it has ended since
+                    os.kill(child, which)
 
     def kill_backend(self, pid: int) -> None:
         """kill -9 of one backend: the postmaster then ends all others and recovers."""
