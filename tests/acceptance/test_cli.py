@@ -97,7 +97,7 @@ def test_the_web_answers_what_another_process_projects(
 
 def test_it_stops_cleanly_and_said_what_is_in_force(databases: Databases) -> None:
     with projector(databases) as running:
-        until(lambda: diptych(databases, "status", FACTORY).returncode == 0)
+        until(lambda: f"/{running.pid}" in diptych(databases, "status", FACTORY).stdout)
         running.send_signal(signal.SIGTERM)
         printed, _ = running.communicate(timeout=20)
     assert running.returncode == 0, printed
