@@ -1,10 +1,14 @@
-"""Applications that the `diptych` command cannot run."""
+"""Applications that the `diptych` command cannot run, and one that takes its time."""
 
+import asyncio
 import os
 from pathlib import Path
 
-from diptych import Application
+import sqlalchemy as sa
+
+from diptych import Application, Projection, ProjectionTransaction, RecordedEvent
 from examples.orders.app import shop
+from examples.orders.order import order_events
 
 
 def folder() -> Path:
@@ -23,3 +27,17 @@ def no_database() -> Application:
     """There is a text where the log should be."""
     (folder() / "there.db").write_text("this is not a database" * 1_000)
     return shop(f"sqlite:///{folder() / 'there.db'}", "sqlite://")
+
+
+def slow() -> Application:
+    """It comes to its first event, says so, and never to the second."""
+
+    async def apply(tx: ProjectionTransaction, event: object, recorded: RecordedEvent) -> None:
+        (folder() / "projecting").touch()
+        await asyncio.Event().wait()
+
+    table = sa.Table("slow_rows", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    slow = Projection("slow", events=[order_events], tables=[table], apply=apply)
+    return Application(
+        log=os.environ["DIPTYCH_LOG"], read=os.environ["DIPTYCH_READ"], projections=[slow]
+    )

@@ -23,6 +23,7 @@ from tests.acceptance.process import process, run_module, start_module, until
 from tests.acceptance.test_orders_readiness import ORDERS, fill
 
 FACTORY = "examples.orders.app:application"
+SLOW = "tests.acceptance.cli_sample:slow"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "postgres-log-sqlite-read"])
@@ -78,6 +79,25 @@ def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_pa
     with process(tmp_path / "web", DIPTYCH_PROJECT="off", **urls(filled)) as web:
         web.start()
         assert httpx.get(f"{web.url}/orders/search").json()["total"] == ORDERS
+
+
+async def test_who_is_stopped_before_the_views_are_there_does_not_say_that_they_are(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    databases = make("sqlite", request, tmp_path)
+    async with shop(databases.log, "sqlite://", project=False) as app:
+        await fill(app)
+    running = start_module(
+        "diptych.cli", "run", "--until-caught-up", SLOW, **urls(databases), FOLDER=str(tmp_path)
+    )
+    try:
+        until((tmp_path / "projecting").exists)
+        running.send_signal(signal.SIGTERM)
+        printed, _ = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 1
+    assert printed.splitlines()[-1] == "diptych run: stopped before the views had caught up"
 
 
 def test_the_web_answers_what_another_process_projects(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from rich.console import Console
@@ -51,15 +51,19 @@ def run(target: str, *, until_caught_up: bool, verbose: bool) -> None:
     it cleanly.
 
     \b
-    Exit codes: 0 stopped, or caught up; 1 it cannot run now: a database is
-    away, the port is taken, a view has stopped; 2 the command line or the
-    wiring of the application is wrong, and trying again will not help.
+    Exit codes: 0 stopped, or with --until-caught-up caught up; 1 it cannot
+    run now (a database is away), or the views have not caught up: one has
+    stopped, or a signal came first; 2 the command line or the wiring of the
+    application is wrong, and trying again will not help.
     """
     console = Console()
     _log_to(console, logging.INFO if verbose else logging.WARNING)
     code = _do("run", target, lambda app: project(app, console, until_caught_up=until_caught_up))
-    click.echo("stopped" if not until_caught_up else "", nl=not until_caught_up)
-    sys.exit(code)
+    if code is None and until_caught_up:
+        _fail("run", "stopped before the views had caught up", code=_FAILED)
+    if code is None:
+        click.echo("stopped")
+    sys.exit(code or 0)
 
 
 @diptych.command()
@@ -76,17 +80,24 @@ def status(target: str, *, as_json: bool) -> None:
     stopped, or a database is away; 2 as for `run`.
     """
     _log_to(Console(stderr=True), logging.ERROR)
-    sys.exit(_do("status", target, lambda app: show_status(app, Console(), as_json=as_json)))
+    code = _do("status", target, lambda app: show_status(app, Console(), as_json=as_json))
+    sys.exit(_FAILED if code is None else code)
 
 
-def _do(command: str, target: str, work: Callable[[Application], Coroutine[Any, Any, int]]) -> int:
+def _do(
+    command: str, target: str, work: Callable[[Application], Coroutine[Any, Any, int]]
+) -> int | None:
+    """The exit code; None if a signal came first."""
     try:
         app = load(target)
         return asyncio.run(until_stopped(work(app)))
     except ConfigurationError as error:
-        code, reason = _WRONG, str(error)
+        _fail(command, str(error), code=_WRONG)
     except (DiptychError, OSError) as error:
-        code, reason = _FAILED, str(error)
+        _fail(command, str(error), code=_FAILED)
+
+
+def _fail(command: str, reason: str, *, code: int) -> NoReturn:
     click.echo(f"diptych {command}: {reason}", err=True)
     sys.exit(code)
 

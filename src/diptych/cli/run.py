@@ -1,12 +1,16 @@
 """`project`: what `diptych run` does."""
 
 import asyncio
+from datetime import timedelta
+from typing import Final
 
 from rich.console import Console
 
 from diptych.app import Application
 from diptych.cli.watch import refuse_without_views, watch
 from diptych.errors import ProjectionStopped
+
+_AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
 
 
 async def project(app: Application, console: Console, *, until_caught_up: bool) -> int:
@@ -36,7 +40,7 @@ async def _for_ever(watching: "asyncio.Task[None]") -> int:
 
 async def _catch_up(app: Application, console: Console) -> int:
     try:
-        await app.caught_up()
+        await app.caught_up(timeout=_AS_LONG_AS_IT_TAKES)
     except ProjectionStopped as stopped:
         _say(console, str(stopped))
         return 1

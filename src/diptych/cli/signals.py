@@ -8,8 +8,8 @@ from typing import Any, Final
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-async def until_stopped(work: Coroutine[Any, Any, int]) -> int:
-    """What `work` returns; 0 if a signal cancelled it first. Further signals change nothing."""
+async def until_stopped(work: Coroutine[Any, Any, int]) -> int | None:
+    """What `work` returns; None if a signal cancelled it first. Further signals change nothing."""
     loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
     stopped = False
 
@@ -25,7 +25,7 @@ async def until_stopped(work: Coroutine[Any, Any, int]) -> int:
     except asyncio.CancelledError:
         if not stopped:
             raise
-        return 0
+        return None
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
