@@ -29,8 +29,8 @@ HINTS: Final = """
 Web workers and a projector start now, and say when they are ready. In another terminal, try:
 
   export DIPTYCH_LOG={url} DIPTYCH_READ={url}
-  diptych status {factory}
-  diptych run {factory}           # one more projector; it takes over when one is killed
+  {diptych} status {factory}
+  {diptych} run {factory}    # one more projector; it takes over when one is killed
   psql {url} -c 'SELECT position, stream, type, data FROM diptych.events ORDER BY position'
 """
 
@@ -116,6 +116,15 @@ class Parts:
         return 0 if self._stop.is_set() and code < 0 else code
 
 
+def command() -> str:
+    """How to start `diptych` from the working directory."""
+    script = Path(sys.executable).with_name("diptych")
+    if not script.exists():
+        return f"{sys.executable} -m diptych.cli"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+
+
 def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -131,7 +140,7 @@ def main() -> int:
     try:
         with database(os.environ) as url:
             shown = "$POSTGRES" if os.environ.get("POSTGRES") else url
-            say(HINTS.format(url=shown, factory=FACTORY))
+            say(HINTS.format(url=shown, factory=FACTORY, diptych=command()))
             environment = {"WORKERS": "2", **os.environ, "DIPTYCH_LOG": url, "DIPTYCH_READ": url}
             code = asyncio.run(Parts(environment).run())
     except PostgresTrouble as trouble:
