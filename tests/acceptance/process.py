@@ -79,7 +79,13 @@ class Process:
         ]
 
     def tidy(self) -> None:
-        if self._running is not None and self._running.poll() is None:
+        """Stop it if it runs: one that is killed may leave behind what it started."""
+        if self._running is None or self._running.poll() is not None:
+            return
+        self._running.terminate()
+        try:
+            self._running.wait(timeout=20)
+        except subprocess.TimeoutExpired:
             self.kill()
 
     def _end(self, number: signal.Signals) -> int:
