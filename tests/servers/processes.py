@@ -17,8 +17,12 @@ def children_of(parent: int) -> list[int]:
 
 def words_of(pid: int) -> list[str]:
     """The command line of a process; nothing if it has ended."""
+    if Path("/proc/self/cmdline").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        return []
     listed = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout
     return [] if "<defunct>" in listed else listed.split()
 

@@ -16,6 +16,8 @@ _PASSED_ON: Final = frozenset({
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 })  # fmt: skip
+_HOSTS: Final = re.compile(r"[^/?#]*")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:(?P<port>\d+))?")
 _SCHEMES: Final = frozenset({"postgresql", "postgres"})
 
 
@@ -47,7 +49,7 @@ class PostgresUrl:
         Raises: ConfigurationError: it is none; the message says why, and shows no password.
         """
         try:
-            parts = urlsplit(url)
+            parts = _split(url)
             _refuse_torn_login(parts)
             given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             shown = _shown(parts)
@@ -66,6 +68,14 @@ _ADVICE: Final = (
     "write postgresql://user:password@host:5432/database, with special characters of user and"
     " password percent-encoded, then ?schema=name, &pooler=transaction (PgBouncer) or sslmode"
 )
+
+
+def _split(url: str) -> SplitResult:
+    """Hosts by themselves: `urlsplit` of some versions of Python takes no address among several."""
+    scheme, slashes, rest = url.partition("://")
+    hosts = _HOSTS.match(rest if slashes else "")
+    length = hosts.end() if hosts else 0
+    return urlsplit(f"{scheme}{slashes}{rest[length:]}")._replace(netloc=rest[:length])
 
 
 def _problem(parts: SplitResult, schema: str, pooler: str, unknown: set[str]) -> str:
@@ -96,15 +106,15 @@ def _dsns(parts: SplitResult, parameters: list[tuple[str, str]]) -> list[str]:
     user, at, hosts = parts.netloc.rpartition("@")
     query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
     for host in hosts.split(","):
-        _check_port(host)
+        _check_host(host)
     return [f"postgresql://{user}{at}{host}{parts.path}{query}" for host in hosts.split(",")]
 
 
-def _check_port(host: str) -> None:
+def _check_host(host: str) -> None:
     """Raises: ValueError."""
-    _, colon, port = host.rpartition("]")[2].partition(":")
-    if colon and not 0 < int(port) < 65536:
-        raise ValueError("no such port")
+    found = _HOST.fullmatch(host)
+    if found is None or not 0 < int(found["port"] or 5432) < 65536:
+        raise ValueError("no such host or port")
 
 
 def _shown(parts: SplitResult) -> str:
