@@ -92,7 +92,7 @@ def test_it_stops_cleanly_and_said_what_is_in_force(service: Process) -> None:
     code, printed = service.stop()
     assert (code, printed.rstrip().splitlines()[-1]) == (0, "all stopped")
     assert "Traceback" not in printed
-    assert all(is_gone(pid) for pid in started)
+    until(lambda: all(is_gone(pid) for pid in started))
     for fact in ("PostgreSQL 1", "fsync", "synchronous_commit", "order_summaries", "curl"):
         assert fact in printed
     assert "export DIPTYCH_LOG=$POSTGRES" in printed
