@@ -19,7 +19,7 @@ def words_of(pid: int) -> list[str]:
     """The command line of a process; nothing if it has ended."""
     if Path("/proc/self/cmdline").exists():
         with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()
         return []
     listed = subprocess.run(
         ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
