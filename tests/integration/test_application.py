@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pydantic
 import pytest
+from msgspec.structs import replace
 
 from diptych import (
     Application,
@@ -185,7 +186,7 @@ async def test_three_kinds_of_messages_work_from_command_to_row(
         first = await app.dispatch(asked, command_id=command_id)
         assert await app.query(query(box=box), at_least=first.token) == row(box=box, price="2.50")
     async with application(**files) as app:
-        assert await app.dispatch(asked, command_id=command_id) == first._replace(repeated=True)
+        assert await app.dispatch(asked, command_id=command_id) == replace(first, repeated=True)
         assert await app.query(query(box=box), at_least=first.token) == row(box=box, price="2.50")
         page = await app.log.read()
         assert (await app.log.decode(page.events[0])).price == Decimal("2.50")  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -132,7 +133,7 @@ async def test_a_command_id_takes_effect_once_with_and_without_a_transaction(
         pending = await app.join(session).dispatch(Deposit("a", 10), command_id=command_id)
         await session.commit()
     repeated = await app.dispatch(Deposit("a", 10), command_id=command_id)
-    assert repeated == pending.outcome._replace(repeated=True)
+    assert repeated == replace(pending.outcome, repeated=True)
     async with AsyncSession(engine) as session:
         again = await app.join(session).dispatch(Deposit("a", 10), command_id=command_id)
         assert again.repeated

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from diptych import Application
@@ -135,7 +136,7 @@ async def test_a_command_that_took_effect_before_gets_its_outcome_at_once(
     first = await app.dispatch(Deposit("a", 10), command_id=command_id)
     pending = await app.join(session).dispatch(Deposit("a", 10), command_id=command_id)
     assert pending.repeated
-    assert pending.outcome == first._replace(repeated=True)
+    assert pending.outcome == replace(first, repeated=True)
     session.commit()
     assert await version_of(store, "account-a") == 1
 

@@ -29,8 +29,9 @@ they are bounded by `attempts`.
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from diptych.clock import Clock
@@ -64,7 +65,7 @@ Key = tuple[Decider[Any, Any, Any], str, str]
 """A decider, a tenant and a stream: states are kept for who made them."""
 
 
-class Known(NamedTuple, Generic[S]):
+class Known(Struct, Generic[S], frozen=True, gc=False):
     """A stream's state, its version, and the point of its last event."""
 
     state: S

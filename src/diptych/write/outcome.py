@@ -1,13 +1,14 @@
 """`Outcome`: what came of a command."""
 
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from diptych.store.contract import Appended, Point, StreamVersion
 from diptych.tokens import Token
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True, gc=False):
     """A command that took effect, or had nothing to do.
 
     `token` proves the outcome: a query `at_least` it sees what the command did. `point` is the last

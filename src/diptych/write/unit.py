@@ -170,7 +170,7 @@ class Unit:
         if answer is not None:
             return outcome_of(decided.command_id, answer, decided.log_id)
         points = (decided.point, *(each.point for each in self._answers.values()))
-        return decided._replace(point=max(points, key=lambda point: point.position))
+        return replace(decided, point=max(points, key=lambda point: point.position))
 
     async def _version(self, tenant: str, write: Write) -> int:
         """That the write begins after. What is certain to be refused is refused at once."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from diptych.clock import SystemClock
 from diptych.errors import (
@@ -154,7 +155,7 @@ async def test_a_repeated_command_gets_the_first_outcome_and_takes_no_effect(
     await here.execute(accounts, Deposit("a", 1), envelope())
     for executor in (here, elsewhere):
         again = await executor.execute(accounts, Deposit("a", 5), asked)
-        assert again == first._replace(repeated=True)
+        assert again == replace(first, repeated=True)
     assert (await store.head()).position == 2
 
 
@@ -199,7 +200,7 @@ async def test_nothing_to_do_is_remembered_under_a_supplied_id(
     assert (first.version, first.repeated) == (1, False)
     assert await store.find(CommandKey("", "ann", asked.command_id)) is not None
     again = await here.execute(accounts, Close("a"), asked)
-    assert again == first._replace(repeated=True)
+    assert again == replace(first, repeated=True)
 
 
 async def test_nothing_to_do_under_our_own_id_leaves_no_trace(
