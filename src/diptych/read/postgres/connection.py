@@ -30,7 +30,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from diptych.errors import DiptychError, StorageBusy, StoreError
 from diptych.postgres_library.connection import cut_off, farewell
@@ -130,7 +129,7 @@ class Connection:
     def __init__(self, driver: Driver, *, cores: Cores, shown: str) -> None:
         self.driver, self.shown = driver, shown
         self._cores = cores
-        self._core: AsyncConnection | None = None
+        self._core: Any = None
         self._works = _WORK_SECONDS
 
     @property

@@ -1,12 +1,11 @@
 """SQLAlchemy over asyncpg connections that are open already."""
 
 import asyncio
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from diptych.errors import ConfigurationError
 from diptych.postgres_library.driver import Connection as Driver
@@ -14,7 +13,9 @@ from diptych.postgres_library.driver import driver
 
 
 class Cores:
-    """Makes SQLAlchemy connections over driver connections that are open already.
+    """Makes SQLAlchemy connections (`AsyncConnection`) over driver connections that are open.
+
+    SQLAlchemy's asyncio is imported here, because it cannot be without greenlet.
 
     One engine for all of them, so that each statement is compiled once. It is told that every
     statement commits by itself, so it never sends BEGIN or COMMIT: we do. Behind a pooler
@@ -25,10 +26,12 @@ class Cores:
 
     def __init__(self, *, pooler: bool) -> None:
         driver()
-        if find_spec("greenlet") is None:
+        try:
+            asynchronous: Any = import_module("sqlalchemy.ext.asyncio")
+        except ImportError as error:
             raise ConfigurationError(
                 "postgresql:// needs greenlet: pip install 'diptych[postgres]'"
-            )
+            ) from error
         self._options: dict[str, Any] = {"async_creator_fn": self._take}
         if pooler:
             self._options |= {
@@ -37,7 +40,7 @@ class Cores:
             }
         self._next: Driver | None = None
         self._turn = asyncio.Lock()
-        self._engine = create_async_engine(
+        self._engine: Any = asynchronous.create_async_engine(
             "postgresql+asyncpg://",
             creator=self._create,
             poolclass=sa.NullPool,
@@ -46,9 +49,10 @@ class Cores:
 
     @property
     def dialect(self) -> sa.Dialect:
-        return self._engine.dialect
+        dialect: sa.Dialect = self._engine.dialect
+        return dialect
 
-    async def over(self, connection: Driver) -> AsyncConnection:
+    async def over(self, connection: Driver) -> Any:
         """It belongs to its caller: SQLAlchemy's pool forgets it, and does not close it."""
         async with self._turn:
             self._next = connection
