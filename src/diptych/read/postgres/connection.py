@@ -35,6 +35,7 @@ from diptych.errors import DiptychError, StorageBusy, StoreError
 from diptych.postgres_library.connection import cut_off, farewell
 from diptych.postgres_library.driver import Connection as Driver
 from diptych.postgres_library.errors import is_lost, sqlstate, translate
+from diptych.read.compiled import Compiled
 from diptych.read.database import Parameters
 from diptych.read.postgres.cores import Cores
 
@@ -44,9 +45,6 @@ _ANSWER_SECONDS: Final = 5.0
 _WORK_SECONDS: Final = 60.0
 _CANNOT: Final = ("08", "40", "53", "55P03", "57", "58", "XX")
 """States, or their first two characters, that are not the statement's own fault."""
-
-Compiled = tuple[str, tuple[object, ...]]
-"""The text of a statement, and its values."""
 
 
 _SNAPSHOT: Final = """

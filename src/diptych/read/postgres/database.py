@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.postgres_library.errors import is_passing
 from diptych.postgres_library.url import PostgresUrl
+from diptych.read.compiled import Compiled
 from diptych.read.database import Snapshot, Standing, Transaction, Wanted
-from diptych.read.postgres.connection import Begin, Begins, Compiled, Connection
+from diptych.read.postgres.connection import Begin, Begins, Connection
 from diptych.read.postgres.cores import Cores
 from diptych.read.postgres.opened import Opened, Servers
 from diptych.read.postgres.pool import Pool

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from diptych.errors import StoreClosed
 from diptych.postgres_library.errors import sqlstate
+from diptych.read.compiled import Compiled
 from diptych.read.database import Standing, Wanted
-from diptych.read.postgres.connection import Begin, Compiled, Connection
+from diptych.read.postgres.connection import Begin, Connection
 from diptych.read.postgres.statements import Statements
 from diptych.read.standings import standings_of
 from diptych.read.table import ViewTable

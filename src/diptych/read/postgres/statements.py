@@ -14,9 +14,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, Insert, insert
 
 from diptych.read.columns import ColumnType
-from diptych.read.database import Wanted
-from diptych.read.postgres.connection import Compiled
-from diptych.read.standings import ADVANCE, MINE, POSITIONS, select_standings
+from diptych.read.compiled import CompiledStatements
+from diptych.read.standings import POSITIONS
 from diptych.read.table import POSITION, SEARCH, TENANT, VERSION, ViewTable
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -33,38 +32,12 @@ class TableStatements:
     remove: str
 
 
-class Statements:
+class Statements(CompiledStatements[TableStatements]):
     """The statements of one read database; those of a table are made when it is first used."""
 
     def __init__(self, dialect: sa.Dialect, *, schema: str) -> None:
-        self._dialect = dialect
-        self._tables: dict[str, TableStatements] = {}
-        self._standings: dict[tuple[Wanted, ...], Compiled] = {}
-        self._kept: dict[sa.Select[Any], tuple[str, tuple[str, ...]]] = {}
-        self.advance = self._text(ADVANCE, "to", "id", "at", *MINE)
+        super().__init__(dialect)
         self.positions = _in_schema(POSITIONS, dialect, schema)
-
-    def of(self, view: ViewTable) -> TableStatements:
-        found = self._tables.get(view.name)
-        if found is None:
-            found = self._tables[view.name] = self._of(view)
-        return found
-
-    def standings(self, wanted: tuple[Wanted, ...]) -> Compiled:
-        found = self._standings.get(wanted)
-        if found is None:
-            compiled = select_standings(wanted).compile(dialect=self._dialect)
-            values = tuple(compiled.params[name] for name in _order(compiled))
-            found = self._standings[wanted] = (str(compiled), values)
-        return found
-
-    def kept(self, statement: sa.Select[Any]) -> tuple[str, tuple[str, ...]]:
-        """SQL text, and the names of its parameters in order."""
-        found = self._kept.get(statement)
-        if found is None:
-            compiled = statement.compile(dialect=self._dialect)
-            found = self._kept[statement] = (str(compiled), _order(compiled))
-        return found
 
     def _of(self, view: ViewTable) -> TableStatements:
         table, key = view.table, view.full_key
@@ -78,17 +51,6 @@ class Statements:
             update=self._text(_update(view), *view.saved),
             remove=self._text(sa.delete(table).where(at_key), *key),
         )
-
-    def _text(self, statement: sa.ClauseElement, *names: str) -> str:
-        """SQL that takes the values of `names` in that order."""
-        compiled = statement.compile(dialect=self._dialect)
-        if _order(compiled) != names:
-            raise AssertionError(f"{_order(compiled)} is not {names}")
-        return str(compiled)
-
-
-def _order(compiled: Any) -> tuple[str, ...]:
-    return tuple(compiled.positiontup or ())
 
 
 def _in_schema(statement: sa.ClauseElement, dialect: sa.Dialect, schema: str) -> str:

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from diptych.errors import StoreClosed
+from diptych.read.compiled import Compiled
 from diptych.read.database import Standing, Wanted
 from diptych.read.sqlite.connection import Connection
-from diptych.read.sqlite.statements import Compiled, Statements, listed
+from diptych.read.sqlite.statements import Statements, listed
 from diptych.read.standings import standings_of
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite

@@ -8,11 +8,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from diptych.read.database import Wanted
-from diptych.read.standings import ADVANCE, MINE, POSITIONS, select_standings
+from diptych.read.compiled import CompiledStatements
+from diptych.read.standings import POSITIONS
 from diptych.read.table import ID, POSITION, SEARCH, VERSION, ViewTable
-
-Compiled = tuple[str, tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +29,12 @@ class TableStatements:
     drop_listed_words: str = ""
 
 
-class Statements:
+class Statements(CompiledStatements[TableStatements]):
     """The statements of one read database; those of a table are made when it is first used."""
 
     def __init__(self, dialect: sa.Dialect) -> None:
-        self._dialect = dialect
-        self._tables: dict[str, TableStatements] = {}
-        self._standings: dict[tuple[Wanted, ...], Compiled] = {}
-        self._kept: dict[sa.Select[Any], tuple[str, tuple[str, ...]]] = {}
-        self.advance = self._text(ADVANCE, "to", "id", "at", *MINE)
+        super().__init__(dialect)
         self.positions = self._text(POSITIONS)
-
-    def of(self, view: ViewTable) -> TableStatements:
-        found = self._tables.get(view.name)
-        if found is None:
-            found = self._tables[view.name] = self._of(view)
-        return found
-
-    def standings(self, wanted: tuple[Wanted, ...]) -> Compiled:
-        found = self._standings.get(wanted)
-        if found is None:
-            compiled = select_standings(wanted).compile(dialect=self._dialect)
-            values = tuple(compiled.params[name] for name in _order(compiled))
-            found = self._standings[wanted] = (str(compiled), values)
-        return found
-
-    def kept(self, statement: sa.Select[Any]) -> tuple[str, tuple[str, ...]]:
-        """SQL text, and the names of its parameters in order."""
-        found = self._kept.get(statement)
-        if found is None:
-            compiled = statement.compile(dialect=self._dialect)
-            found = self._kept[statement] = (str(compiled), _order(compiled))
-        return found
 
     def _of(self, view: ViewTable) -> TableStatements:
         table, key = view.table, view.full_key
@@ -89,17 +61,6 @@ class Statements:
             add_listed_words=self._text(_add_words(view, _listed(view)), "keys"),
             drop_listed_words=self._text(_drop_words(view, _listed(view)), "keys"),
         )
-
-    def _text(self, statement: sa.ClauseElement, *names: str) -> str:
-        """SQL that takes the values of `names` in that order."""
-        compiled = statement.compile(dialect=self._dialect)
-        if _order(compiled) != names:
-            raise AssertionError(f"{_order(compiled)} is not {names}")
-        return str(compiled)
-
-
-def _order(compiled: Any) -> tuple[str, ...]:
-    return tuple(compiled.positiontup or ())
 
 
 _ZERO: Final[sa.ColumnElement[int]] = sa.literal_column("0")
