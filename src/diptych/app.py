@@ -13,6 +13,7 @@ from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.join import AsyncSqlSession, Joined, SqlSession, join
 from diptych.log import Log
+from diptych.operations import Operations
 from diptych.read.bus import TIMEOUT, OnTimeout
 from diptych.read.database import ReadDatabase
 from diptych.read.model import ReadModel
@@ -86,6 +87,7 @@ class Application:
             queries=queries,
         )
         followed = (family for model in models for family in model.families)
+        self.operations = Operations(self._right)
         self.log = Log(self._store, [*self._left.families, *followed])
         self._opened: AsyncExitStack | None = None
 

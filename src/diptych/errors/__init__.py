@@ -1,0 +1,110 @@
+"""Every exception, in four kinds: by whose move is next.
+
+    DiptychError
+    ├── Rejected                    the caller's: ask for something else
+    │   ├── InvalidInput              a value that cannot be accepted; names field and limit
+    │   │   ├── LimitExceeded           too large, too many, too deep
+    │   │   ├── InvalidToken            a token that was not made by this system
+    │   │   ├── TokenFromAnotherHistory a token from another log, or from before a restore
+    │   │   └── InvalidCursor           a cursor that was changed, or belongs to another query
+    │   └── CommandIdReused           the same command id with other content
+    ├── TryAgain                    ours: the same request may succeed later
+    │   ├── ConcurrencyError          the stream is not at the expected version
+    │   ├── ConditionFailed           an event matches the append condition
+    │   ├── CommandTookEffect         a twin of a joined command was faster; nothing was committed
+    │   ├── OutcomeUnknown            the append may or may not be there; ask with the command id
+    │   ├── Overloaded                the queue is full
+    │   ├── ConsistencyTimeout        the view did not get to the token in time
+    │   └── ViewNotReady              the view's table is still being built
+    ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
+    │   └── NoHandler                 a command or query that nothing is registered for
+    └── StoreError                  the operator's; the driver's error is the cause
+        ├── StoreClosed               used after close
+        ├── StorageFull  StorageReadOnly  StorageCorrupt  StorageBusy
+        ├── StorageUnavailable  StorageDenied
+        ├── SchemaMismatch            the file was written by another version
+        ├── HistoryDiverged           a database does not fit its log: one of them was restored
+        │   └── CheckpointDiverged      a view shows events that the log does not have any more
+        ├── UnknownEventType          an event that no declared type stands for
+        ├── UndecodableEvent          an event that its type cannot hold
+        └── ProjectionStopped         it could not apply an event, and waits for you
+
+Facts are attributes; the message is one line made from them. No message carries the content of a
+command or an event: both may hold secrets.
+"""
+
+from diptych.errors.again import (
+    CommandTookEffect,
+    ConcurrencyError,
+    ConditionFailed,
+    ConsistencyTimeout,
+    OutcomeUnknown,
+    Overloaded,
+    ViewNotReady,
+)
+from diptych.errors.kinds import (
+    ConfigurationError,
+    DiptychError,
+    NoHandler,
+    Rejected,
+    StoreError,
+    TryAgain,
+)
+from diptych.errors.rejected import (
+    CommandIdReused,
+    InvalidCursor,
+    InvalidInput,
+    InvalidToken,
+    LimitExceeded,
+    TokenFromAnotherHistory,
+)
+from diptych.errors.store import (
+    CheckpointDiverged,
+    HistoryDiverged,
+    ProjectionStopped,
+    SchemaMismatch,
+    StorageBusy,
+    StorageCorrupt,
+    StorageDenied,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+    StoreClosed,
+    UndecodableEvent,
+    UnknownEventType,
+)
+
+__all__ = [
+    "CheckpointDiverged",
+    "CommandIdReused",
+    "CommandTookEffect",
+    "ConcurrencyError",
+    "ConditionFailed",
+    "ConfigurationError",
+    "ConsistencyTimeout",
+    "DiptychError",
+    "HistoryDiverged",
+    "InvalidCursor",
+    "InvalidInput",
+    "InvalidToken",
+    "LimitExceeded",
+    "NoHandler",
+    "OutcomeUnknown",
+    "Overloaded",
+    "ProjectionStopped",
+    "Rejected",
+    "SchemaMismatch",
+    "StorageBusy",
+    "StorageCorrupt",
+    "StorageDenied",
+    "StorageFull",
+    "StorageReadOnly",
+    "StorageUnavailable",
+    "StoreClosed",
+    "StoreError",
+    "TokenFromAnotherHistory",
+    "TryAgain",
+    "UndecodableEvent",
+    "UnknownEventType",
+    "ViewNotReady",
+]
