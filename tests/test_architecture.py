@@ -16,7 +16,8 @@ MAX_FILE, MAX_FUNCTION, USUAL_FUNCTION = 300, 40, 15
 CODE = ("src", "examples", "benchmarks")
 GROUND_FLOOR = (
     *("messages", "clock", "failpoints", "tokens"),
-    *("errors/__init__", "errors/kinds", "errors/rejected", "errors/again", "errors/store"),
+    *("errors/__init__", "errors/kinds", "errors/rejected", "errors/again"),
+    *("errors/store", "errors/operating"),
     *("read/fingerprint", "read/described", "read/normal_form", "read/sources"),
 )
 PUBLIC = {"diptych", "diptych.web", "diptych.testing"}

@@ -18,7 +18,10 @@ from diptych.errors import NoHandler as NoHandler
 from diptych.errors import OutcomeUnknown as OutcomeUnknown
 from diptych.errors import Overloaded as Overloaded
 from diptych.errors import ProjectionStopped as ProjectionStopped
+from diptych.errors import RebuildRequired as RebuildRequired
+from diptych.errors import RebuildRunning as RebuildRunning
 from diptych.errors import Rejected as Rejected
+from diptych.errors import RevisionInUse as RevisionInUse
 from diptych.errors import SchemaMismatch as SchemaMismatch
 from diptych.errors import StorageBusy as StorageBusy
 from diptych.errors import StorageCorrupt as StorageCorrupt
@@ -32,6 +35,8 @@ from diptych.errors import TokenFromAnotherHistory as TokenFromAnotherHistory
 from diptych.errors import TryAgain as TryAgain
 from diptych.errors import UndecodableEvent as UndecodableEvent
 from diptych.errors import UnknownEventType as UnknownEventType
+from diptych.errors import UnknownRevision as UnknownRevision
+from diptych.errors import UnknownView as UnknownView
 from diptych.errors import ViewNotReady as ViewNotReady
 from diptych.log import Log as Log
 from diptych.messages import Envelope as Envelope
@@ -40,6 +45,7 @@ from diptych.messages import Metadata as Metadata
 from diptych.messages import RecordedEvent as RecordedEvent
 from diptych.read.columns import Places as Places
 from diptych.read.page import Page as Page
+from diptych.read.progress import Progress as Progress
 from diptych.read.projection import Projection as Projection
 from diptych.read.projection import ProjectionTransaction as ProjectionTransaction
 from diptych.read.query import Answer as Answer

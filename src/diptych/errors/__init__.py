@@ -7,13 +7,17 @@
     │   │   ├── InvalidToken            a token that was not made by this system
     │   │   ├── TokenFromAnotherHistory a token from another log, or from before a restore
     │   │   └── InvalidCursor           a cursor that was changed, or belongs to another query
-    │   └── CommandIdReused           the same command id with other content
+    │   ├── CommandIdReused           the same command id with other content
+    │   ├── UnknownView               an operation names a view that the application does not have
+    │   ├── UnknownRevision           or a revision that the read database does not have
+    │   └── RevisionInUse             a revision that is needed cannot be dropped
     ├── TryAgain                    ours: the same request may succeed later
     │   ├── ConcurrencyError          the stream is not at the expected version
     │   ├── ConditionFailed           an event matches the append condition
     │   ├── CommandTookEffect         a twin of a joined command was faster; nothing was committed
     │   ├── OutcomeUnknown            the append may or may not be there; ask with the command id
     │   ├── Overloaded                the queue is full
+    │   ├── RebuildRunning            the view is being built by another process
     │   ├── ConsistencyTimeout        the view did not get to the token in time
     │   └── ViewNotReady              the view's table is still being built
     ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
@@ -27,6 +31,7 @@
         │   └── CheckpointDiverged      a view shows events that the log does not have any more
         ├── UnknownEventType          an event that no declared type stands for
         ├── UndecodableEvent          an event that its type cannot hold
+        ├── RebuildRequired           a view must be rebuilt by command before this code starts
         └── ProjectionStopped         it could not apply an event, and waits for you
 
 Facts are attributes; the message is one line made from them. No message carries the content of a
@@ -49,6 +54,13 @@ from diptych.errors.kinds import (
     Rejected,
     StoreError,
     TryAgain,
+)
+from diptych.errors.operating import (
+    RebuildRequired,
+    RebuildRunning,
+    RevisionInUse,
+    UnknownRevision,
+    UnknownView,
 )
 from diptych.errors.rejected import (
     CommandIdReused,
@@ -92,7 +104,10 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "ProjectionStopped",
+    "RebuildRequired",
+    "RebuildRunning",
     "Rejected",
+    "RevisionInUse",
     "SchemaMismatch",
     "StorageBusy",
     "StorageCorrupt",
@@ -106,5 +121,7 @@ __all__ = [
     "TryAgain",
     "UndecodableEvent",
     "UnknownEventType",
+    "UnknownRevision",
+    "UnknownView",
     "ViewNotReady",
 ]

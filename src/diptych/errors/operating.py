@@ -1,0 +1,49 @@
+"""What an operator's act meets: something that is not there, is in use, or must come first."""
+
+from collections.abc import Iterable
+
+from diptych.errors.kinds import Rejected, StoreError, TryAgain
+
+
+class UnknownView(Rejected):
+    """The application has no view or projection of this name; `known` lists what it has."""
+
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        self.name, self.known = name, tuple(sorted(known))
+        there = ", ".join(self.known) or "nothing"
+        super().__init__(f"there is no view or projection {name!r}; there is {there}")
+
+
+class UnknownRevision(Rejected):
+    """The read database has no revision with this number."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(f"there is no revision {revision}")
+        self.revision = revision
+
+
+class RevisionInUse(Rejected):
+    """The revision cannot be dropped; `reason` says who needs it. Nothing was dropped."""
+
+    def __init__(self, revision: int, *, view: str, reason: str) -> None:
+        super().__init__(f"revision {revision} of {view} cannot be dropped: {reason}")
+        self.revision, self.view, self.reason = revision, view, reason
+
+
+class RebuildRunning(TryAgain):
+    """The view is being built already, by the process `holder` (host/pid)."""
+
+    def __init__(self, view: str, *, holder: str) -> None:
+        super().__init__(f"view {view} is being built by {holder}: wait for it, or end it")
+        self.view, self.holder = view, holder
+
+
+class RebuildRequired(StoreError):
+    """`view` has no complete table for this version of the code, and must not build it here."""
+
+    def __init__(self, view: str) -> None:
+        super().__init__(
+            f"view {view} has no table for this code and rebuild='never': run"
+            f" `diptych rebuild {view}` with this code before it is started"
+        )
+        self.view = view
