@@ -47,6 +47,8 @@ class Application:
         middleware: wraps every command, the first outermost.
         project: False for a process that only answers: its views are built by others (`diptych
             run`). It is an attribute too, which may be changed until the application is opened.
+        migrate: False to refuse databases that an older version of Diptych wrote (`SchemaMismatch`)
+            instead of migrating them, in one transaction, when they are opened. An attribute too.
 
     Open it with `async with`, or with `open` and `close`. It belongs to one event loop.
 
@@ -69,9 +71,10 @@ class Application:
         queries: Sequence[QueryHandler] = (),
         middleware: Sequence[Middleware] = (),
         project: bool = True,
+        migrate: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        self.project = project
+        self.project, self.migrate = project, migrate
         self._clock = clock or SystemClock()
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
@@ -103,7 +106,7 @@ class Application:
             await self._store.open()
             stack.push_async_callback(self._store.close)
             refuse_one_file(self._store, self._database)
-            await self._right.open(project=self.project)
+            await self._right.open(project=self.project, migrate=self.migrate)
             stack.push_async_callback(self._right.close)
             self._opened = stack.pop_all()
         for fact in self.report():

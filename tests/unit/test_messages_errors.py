@@ -42,7 +42,7 @@ def test_every_error_is_of_one_kind_and_stands_in_the_tree(error: type[DiptychEr
         (errors.SchemaMismatch("log.db", found=2, supported=1),
          "log.db has schema version 2, this is 1: upgrade Diptych"),
         (errors.SchemaMismatch("log.db", found=1, supported=2),
-         "log.db has schema version 1, this is 2: migrate the file"),
+         "log.db has schema version 1, this is 2: migrate it, `diptych migrate`"),
         (errors.UnknownEventType("X", category="order", position=4),
          "category order has no event type 'X' at position 4"),
         (errors.UndecodableEvent("X", path="a.b", position=4),

@@ -32,10 +32,13 @@ class StorageDenied(StoreError):
 
 
 class SchemaMismatch(StoreError):
-    """`found` is the schema version of the file, `supported` the one of this code."""
+    """`found` is the schema version of the database, `supported` the one of this code.
+
+    An older one is met only where it may not be migrated (`Application(migrate=False)`).
+    """
 
     def __init__(self, what: str, *, found: int, supported: int) -> None:
-        advice = "upgrade Diptych" if found > supported else "migrate the file"
+        advice = "upgrade Diptych" if found > supported else "migrate it, `diptych migrate`"
         super().__init__(f"{what} has schema version {found}, this is {supported}: {advice}")
         self.what, self.found, self.supported = what, found, supported
 

@@ -151,8 +151,10 @@ class ReadDatabase(Protocol):
     @property
     def dialect(self) -> sa.Dialect: ...
 
-    async def open(self, *, log_id: UUID) -> None:
+    async def open(self, *, log_id: UUID, migrate: bool = True) -> None:
         """Create what is missing, and check that this database follows that log.
+
+        One that an older version wrote is brought to this one, unless `migrate` is False.
 
         Raises:
             HistoryDiverged: it was projected from another log.

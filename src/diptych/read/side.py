@@ -61,16 +61,17 @@ class ReadSide:
         self._bus = QueryBus(queries, models=self._models, database=database)
         self._running: _Running | None = None
 
-    async def open(self, *, project: bool = True) -> None:
+    async def open(self, *, project: bool = True, migrate: bool = True) -> None:
         """Open the read database, register revisions, start projecting. The store is open already.
 
-        With `project=False` this process only answers; other processes have to project.
+        With `project=False` this process only answers; other processes have to project. With
+        `migrate=False` a read database that an older version wrote is refused, not migrated.
 
         Raises: StoreError, HistoryDiverged, SchemaMismatch: as `ReadDatabase.open`.
         """
         if self._running is not None:
             raise ConfigurationError("the read side is open already")
-        await self._database.open(log_id=self._store.log_id)
+        await self._database.open(log_id=self._store.log_id, migrate=migrate)
         try:
             self._running = await self._start(project=project)
         except BaseException:

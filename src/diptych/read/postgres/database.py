@@ -85,7 +85,7 @@ class PostgresReadDatabase:
     def report(self) -> str:
         return self._opened().report
 
-    async def open(self, *, log_id: UUID) -> None:
+    async def open(self, *, log_id: UUID, migrate: bool = True) -> None:
         if self._open is not None:
             raise ConfigurationError(f"{self!r} is open already")
         opened = Opened(self._servers, self._cores, self._statements)
@@ -94,7 +94,7 @@ class PostgresReadDatabase:
                 connection,
                 _,
             ):
-                await opened.prepare(connection, log_id)
+                await opened.prepare(connection, log_id, migrate=migrate)
             await opened.check_replica(log_id, self._begins.query)
         except BaseException:
             await opened.close()

@@ -51,10 +51,10 @@ class Opened:
         )
         self._version = ""
 
-    async def prepare(self, connection: Connection, log_id: UUID) -> None:
+    async def prepare(self, connection: Connection, log_id: UUID, *, migrate: bool) -> None:
         """Raises: StoreError, SchemaMismatch, HistoryDiverged."""
         async with connection.watched():
-            await prepare(connection, self._servers.primary, log_id=log_id)
+            await prepare(connection, self._servers.primary, log_id=log_id, migrate=migrate)
             version = await connection.driver.fetchval("SELECT current_setting('server_version')")
         self._version = str(version).partition(" ")[0]
 

@@ -83,6 +83,6 @@ async def begin(
     try:
         return standings_of(await connection.begin(how, standings))
     except Exception as error:
-        if replica and standings is not None and sqlstate(error) == "42P01":
-            return {}  # the tables were created, and the replica does not know it yet
+        if replica and standings is not None and sqlstate(error) in {"42P01", "42703"}:
+            return {}  # tables or columns were made, and the replica does not know it yet
         raise connection.meaning(error) from error

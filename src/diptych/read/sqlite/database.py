@@ -58,12 +58,14 @@ class SqliteReadDatabase:
     def dialect(self) -> sa.Dialect:
         return self._cores.dialect
 
-    async def open(self, *, log_id: UUID) -> None:
+    async def open(self, *, log_id: UUID, migrate: bool = True) -> None:
         if self._open is not None:
             raise ConfigurationError(f"{self!r} is open already")
         opened = _Open(self.path, cores=self._cores, readers=self._readers)
         try:
-            await opened.writer.patiently(lambda: prepare_file(opened.writer, log_id=log_id))
+            await opened.writer.patiently(
+                lambda: prepare_file(opened.writer, log_id=log_id, migrate=migrate)
+            )
         except BaseException:
             await opened.close()
             raise

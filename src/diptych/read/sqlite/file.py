@@ -7,12 +7,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.errors import (
-    HistoryDiverged,
-    SchemaMismatch,
-    StorageReadOnly,
-    StoreError,
-)
+from diptych.errors import HistoryDiverged, StorageReadOnly, StoreError
+from diptych.failpoints import failpoint
+from diptych.read.migration import require_version, steps
 from diptych.read.schema import META, OWN_TABLES, SCHEMA_VERSION
 from diptych.read.sqlite.connection import Connection
 
@@ -38,26 +35,35 @@ def make_file(path: Path) -> None:
         ) from error
 
 
-def prepare_file(writer: Connection, *, log_id: UUID) -> None:
-    """Create our tables in a new file, and check those of an old one. Takes the write lock.
+def prepare_file(writer: Connection, *, log_id: UUID, migrate: bool) -> None:
+    """Create our tables in a new file; check those of an old one, or `migrate` them to this
+    version. Takes the write lock.
 
     Raises:
         StoreError, SchemaMismatch: it is not a read database, or one of another version.
         HistoryDiverged: it follows another log.
     """
-    _refuse_foreign(writer)
+    _refuse_foreign(writer, migrate=migrate)
     _use_wal(writer)
     writer.driver.execute("BEGIN IMMEDIATE")
     try:
         if not _pragma(writer, "application_id"):
             _create(writer, log_id)
         followed = writer.core.execute(sa.select(META.c.log_id)).scalar_one()
+        if followed != log_id:
+            what = f"read database {writer.path}, which follows log {followed},"
+            raise HistoryDiverged(what, position=0)
+        _migrate(writer)
         writer.commit()
     finally:
         writer.roll_back()
-    if followed != log_id:
-        what = f"read database {writer.path}, which follows log {followed},"
-        raise HistoryDiverged(what, position=0)
+
+
+def _migrate(writer: Connection) -> None:
+    for statement in steps(_pragma(writer, "user_version")):
+        writer.core.execute(statement)
+        failpoint("migration.before_commit")
+    writer.driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _create(writer: Connection, log_id: UUID) -> None:
@@ -75,7 +81,7 @@ def _use_wal(writer: Connection) -> None:
         raise StoreError(f"{writer.path}: this file system cannot hold it; use a local disk")
 
 
-def _refuse_foreign(writer: Connection) -> None:
+def _refuse_foreign(writer: Connection, *, migrate: bool) -> None:
     """Look before anything in the file is changed."""
     application = _pragma(writer, "application_id")
     (tables,) = writer.driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -83,9 +89,8 @@ def _refuse_foreign(writer: Connection) -> None:
         raise StoreError(
             f"{writer.path} is not a read database: give the views a file of their own"
         )
-    version = _pragma(writer, "user_version")
-    if tables and version != SCHEMA_VERSION:
-        raise SchemaMismatch(str(writer.path), found=version, supported=SCHEMA_VERSION)
+    if tables:
+        require_version(_pragma(writer, "user_version"), what=str(writer.path), migrate=migrate)
 
 
 def _pragma(writer: Connection, name: str) -> int:
