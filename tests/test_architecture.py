@@ -20,7 +20,7 @@ GROUND_FLOOR = (
     *("errors/store", "errors/operating"),
     *("read/fingerprint", "read/described", "read/normal_form", "read/sources"),
 )
-PUBLIC = {"diptych", "diptych.web", "diptych.testing"}
+PUBLIC = {"diptych", "diptych.telemetry", "diptych.testing", "diptych.web"}
 WRITE_MODEL = {"dataclasses", "datetime", "decimal", "enum", "typing", "uuid", "collections.abc"}
 EXECUTES = {"execute", "executemany", "executescript", "exec_driver_sql", "text", "fetch", "DDL"}
 SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|TRUNCATE|WHERE)\b")

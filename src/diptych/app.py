@@ -23,6 +23,9 @@ from diptych.read.readiness import Readiness
 from diptych.read.side import ReadSide
 from diptych.read.view import View
 from diptych.store.contract import EventStore
+from diptych.telemetry.contract import Telemetry
+from diptych.telemetry.lookout import Lookout
+from diptych.telemetry.observed import observed_commands, observed_store
 from diptych.tokens import Token
 from diptych.write.bus import Middleware
 from diptych.write.decider import Decider
@@ -45,6 +48,7 @@ class Application:
         write: deciders and handlers. A handler over a decider's command goes first.
         views, projections, queries: the right panel.
         middleware: wraps every command, the first outermost.
+        telemetry: who is told what the application does and how it is (`diptych.telemetry`).
         project: False for a process that only answers: its views are built by others (`diptych
             run`). It is an attribute too, which may be changed until the application is opened.
         migrate: False to refuse databases that an older version of Diptych wrote (`SchemaMismatch`)
@@ -70,6 +74,7 @@ class Application:
         projections: Sequence[Projection] = (),
         queries: Sequence[QueryHandler] = (),
         middleware: Sequence[Middleware] = (),
+        telemetry: Sequence[Telemetry] = (),
         project: bool = True,
         migrate: bool = True,
         clock: Clock | None = None,
@@ -79,7 +84,9 @@ class Application:
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
         refuse_one_file(self._store, self._database)
-        self._left = WriteSide(write, store=self._store, clock=self._clock, middleware=middleware)
+        self._write, self._middleware = tuple(write), tuple(middleware)
+        self.telemetry = tuple(telemetry)
+        self._left = self._write_side()
         models: tuple[ReadModel, ...] = (*views, *projections)
         self._models = tuple(model.name for model in models)
         self._right = ReadSide(
@@ -94,6 +101,11 @@ class Application:
         self.log = Log(self._store, [*self._left.families, *followed])
         self._opened: AsyncExitStack | None = None
 
+    def observe(self, telemetry: Telemetry) -> None:
+        """Add telemetry; to an application that is open, from its next opening on."""
+        self.telemetry = (*self.telemetry, telemetry)
+        self._left = self._write_side()
+
     async def open(self) -> None:
         """Open log and read database, begin to project, and report what is in force.
 
@@ -106,8 +118,13 @@ class Application:
             await self._store.open()
             stack.push_async_callback(self._store.close)
             refuse_one_file(self._store, self._database)
-            await self._right.open(project=self.project, migrate=self.migrate)
+            await self._right.open(
+                project=self.project, migrate=self.migrate, observers=self.telemetry
+            )
             stack.push_async_callback(self._right.close)
+            lookout = Lookout(self.ready, store=self._store, telemetry=self.telemetry)
+            lookout.start()
+            stack.push_async_callback(lookout.stop)
             self._opened = stack.pop_all()
         for fact in self.report():
             _log.info("%s", fact)
@@ -235,6 +252,15 @@ class Application:
             f"durability: {self.log.durability}",
             f"read database: {self._database.report}",
             f"projections: {self._projections()}",
+        )
+
+    def _write_side(self) -> WriteSide:
+        """Telemetry is outermost: it sees what the middleware makes of a command."""
+        return WriteSide(
+            self._write,
+            store=observed_store(self._store, self.telemetry),
+            clock=self._clock,
+            middleware=[*map(observed_commands, self.telemetry), *self._middleware],
         )
 
     def _projections(self) -> str:

@@ -30,16 +30,20 @@ class EventData(NamedTuple):
 class Metadata:
     """Who and what led to an event: one for all events of an append, stored with each as JSON.
 
-    `command_id` is None for events that no command made (an import).
+    `command_id` is None for events that no command made (an import). `trace` is the W3C
+    `traceparent` of the command where it was traced, else empty: who projects the event links its
+    own trace to that one.
     """
 
     command_id: UUID | None = None
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     actor: str = ""
+    trace: str = ""
 
     def to_json(self) -> bytes:
-        return metadata_json(self.command_id, self.correlation_id, self.causation_id, self.actor)
+        ids = (self.command_id, self.correlation_id, self.causation_id)
+        return metadata_json(*ids, self.actor, trace=self.trace)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Metadata":
@@ -50,14 +54,20 @@ class Metadata:
         found: dict[str, str] = json.loads(data)
         ids = (found.get(name) for name in ("command_id", "correlation_id", "causation_id"))
         command, correlation, causation = (UUID(value) if value else None for value in ids)
-        return cls(command, correlation or command, causation, found.get("actor", ""))
+        actor, trace = found.get("actor", ""), found.get("trace", "")
+        return cls(command, correlation or command, causation, actor, trace)
 
 
 def metadata_json(
-    command_id: UUID | None, correlation_id: UUID | None, causation_id: UUID | None, actor: str
+    command_id: UUID | None,
+    correlation_id: UUID | None,
+    causation_id: UUID | None,
+    actor: str,
+    *,
+    trace: str = "",
 ) -> bytes:
     """Written by hand: it is made for each command, and `json.dumps` takes twice the time."""
-    plain = not actor and causation_id is None and correlation_id is command_id
+    plain = not (actor or trace) and causation_id is None and correlation_id is command_id
     if plain and command_id is not None:
         return f'{{"command_id":"{command_id}"}}'.encode()
     fields: list[str] = []
@@ -69,6 +79,8 @@ def metadata_json(
         fields.append(f'"causation_id":"{causation_id}"')
     if actor:
         fields.append(f'"actor":{json.dumps(actor, ensure_ascii=False)}')
+    if trace:
+        fields.append(f'"trace":{json.dumps(trace)}')
     return f"{{{','.join(fields)}}}".encode()
 
 
@@ -108,6 +120,7 @@ class Envelope(NamedTuple):
     Made by `Application.dispatch`, never decoded from a request body. `supplied` tells that the
     caller chose `command_id` and may send the command again: then it takes effect at most once,
     and a repeat gets the first outcome. `expected_version` is what the caller saw (`If-Match`).
+    `trace` is recorded with the events; middleware may set it (`envelope._replace(trace=…)`).
     """
 
     command_id: UUID
@@ -118,7 +131,9 @@ class Envelope(NamedTuple):
     tenant: str = ""
     supplied: bool = False
     expected_version: int | None = None
+    trace: str = ""
 
     def metadata(self) -> Metadata:
         """What is recorded of it with each event."""
-        return Metadata(self.command_id, self.correlation_id, self.causation_id, self.actor)
+        ids = (self.command_id, self.correlation_id, self.causation_id)
+        return Metadata(*ids, self.actor, self.trace)

@@ -5,9 +5,13 @@ import sys
 
 _CODE = """
 import sys
-for name in ("greenlet", "asyncpg", "fastapi", "uvicorn", "pydantic", "click", "rich", "httpx"):
+for name in (
+    *("greenlet", "asyncpg", "fastapi", "uvicorn", "pydantic", "click", "rich", "httpx"),
+    *("opentelemetry", "prometheus_client"),
+):
     sys.modules[name] = None
 import asyncio
+import diptych.telemetry
 from diptych import Application, ConfigurationError
 async def main():
     async with Application(log="memory://"):
@@ -16,15 +20,21 @@ async def main():
         Application(log="memory://", read="postgresql://host/db")
     except ConfigurationError as error:
         print(error)
+    for name in ("OpenTelemetry", "Prometheus"):
+        try:
+            getattr(diptych.telemetry, name)
+        except ConfigurationError as error:
+            print(error)
 asyncio.run(main())
 """
 
 
-def test_sqlite_needs_no_extra_and_postgresql_says_which_one() -> None:
+def test_sqlite_needs_no_extra_and_what_needs_one_says_which() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", _CODE], capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.returncode == 0, ran.stderr
-    opened, advice = ran.stdout.splitlines()
+    opened, *advice = ran.stdout.splitlines()
     assert opened == "open"
-    assert "pip install 'diptych[postgres]'" in advice
+    for extra, line in zip(("postgres", "otel", "metrics"), advice, strict=True):
+        assert f"pip install 'diptych[{extra}]'" in line

@@ -8,6 +8,7 @@ import pytest
 from diptych.messages import Envelope, Metadata, RecordedEvent
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -18,6 +19,8 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
         Metadata(A, A),
         Metadata(A, B, C, "ada"),
         Metadata(None, B, None, 'a "quoted" name, Zoë \\ \n'),
+        Metadata(A, A, trace=TRACE),
+        Metadata(None, None, C, "ada", TRACE),
     ],
 )
 def test_metadata_comes_back_equal(metadata: Metadata) -> None:
@@ -36,6 +39,7 @@ def test_metadata_of_a_newer_version_can_be_read() -> None:
 def test_an_envelope_says_who_and_what_led_to_an_event() -> None:
     envelope = Envelope(A, NOON, B, causation_id=C, actor="ada", tenant="t")
     assert envelope.metadata() == Metadata(A, B, C, "ada")
+    assert envelope._replace(trace=TRACE).metadata() == Metadata(A, B, C, "ada", TRACE)
 
 
 def test_an_event_happened_when_it_was_recorded_unless_it_was_imported() -> None:

@@ -44,6 +44,7 @@ from diptych.read.checkpoint import Word, leave_word, reason, take_over
 from diptych.read.collector import held_off
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Transaction
 from diptych.read.model import Unapplied, Write
+from diptych.read.observer import UNOBSERVED, Observers
 from diptych.read.pace import Pace
 from diptych.read.revision import Target, let_serve
 from diptych.read.schema import DIVERGED, RETRYING, RUNNING, STOPPED
@@ -88,6 +89,7 @@ class Projector:
         database: ReadDatabase,
         signal: CheckpointSignal,
         clock: Clock,
+        observers: Observers = UNOBSERVED,
     ) -> None:
         self.target, self.model, self.slot = target, target.model, slot
         self.status, self.error = Status.STARTING, ""
@@ -98,6 +100,7 @@ class Projector:
         partition = slot.partition if self.model.partitions > 1 else None
         self._bound = self.model.bind(target.revision, database.dialect, partition=partition)
         self._serves = False
+        self._observers = observers
         self._failures = 0
         self._word = Word(RUNNING)
         self._epoch = -1
@@ -190,7 +193,8 @@ class Projector:
     async def _finish_or_stop(self, page: LogPage, checkpoint: Checkpoint) -> Checkpoint:
         """Finish the page; or what comes before the first event that cannot be, and stop."""
         try:
-            return await self._finish(page, checkpoint)
+            with self._observers.page(self.model.name, page.events):
+                return await self._finish(page, checkpoint)
         except (Unapplied, UnknownEventType, UndecodableEvent) as error:
             position = error.position or checkpoint.point.position
             before = _before(page, position)
@@ -243,6 +247,7 @@ class Projector:
         status = DIVERGED if isinstance(error, HistoryDiverged) else STOPPED
         await self._leave_word(Word(status, why, position))
         self._signal.wake(self.target.revision)
+        self._observers.stopped(self.model.name, error)
         stopped = ProjectionStopped(self.model.name, position=position, reason=why)
         raise stopped from (error.__cause__ if isinstance(error, Unapplied) else error)
 
@@ -262,6 +267,7 @@ class Projector:
 
     async def _pause(self, error: BaseException) -> None:
         self.status, self.error = Status.RETRYING, reason(error)
+        self._observers.retried(self.model.name, error)
         longest = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
         seconds = longest * (0.5 + self._clock.jitter() / 2)
         _log.warning("%r: trying again in %.2f s", self, seconds, exc_info=error)

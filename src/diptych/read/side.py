@@ -18,6 +18,7 @@ from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase
 from diptych.read.lease import TTL, Leases
 from diptych.read.model import ReadModel
+from diptych.read.observer import Observer, Observers
 from diptych.read.projecting import Projecting
 from diptych.read.projector import Projector
 from diptych.read.query import Answer, Query, QueryHandler
@@ -59,18 +60,23 @@ class ReadSide:
         self._models, self._ttl = tuple(models), lease_ttl
         _check_names(self._models)
         self._bus = QueryBus(queries, models=self._models, database=database)
+        self._observers = Observers()
         self._running: _Running | None = None
 
-    async def open(self, *, project: bool = True, migrate: bool = True) -> None:
+    async def open(
+        self, *, project: bool = True, migrate: bool = True, observers: Sequence[Observer] = ()
+    ) -> None:
         """Open the read database, register revisions, start projecting. The store is open already.
 
         With `project=False` this process only answers; other processes have to project. With
         `migrate=False` a read database that an older version wrote is refused, not migrated.
+        `observers` are told what the projectors of this process do.
 
         Raises: StoreError, HistoryDiverged, SchemaMismatch: as `ReadDatabase.open`.
         """
         if self._running is not None:
             raise ConfigurationError("the read side is open already")
+        self._observers = Observers(observers)
         await self._database.open(log_id=self._store.log_id, migrate=migrate)
         try:
             self._running = await self._start(project=project)
@@ -200,6 +206,7 @@ class ReadSide:
                 database=self._database,
                 signal=signal,
                 clock=self._clock,
+                observers=self._observers,
             )
             for target in targets
             for slot in target.slots

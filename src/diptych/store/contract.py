@@ -25,7 +25,7 @@ history that was restored and went on differently is told from the one that was 
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from msgspec import Struct
@@ -178,6 +178,27 @@ class LogPage(Struct, frozen=True, gc=False):
     events: Sequence[RecordedEvent]
     scanned: Point
     head: int
+
+
+class Commits(NamedTuple):
+    """What group commit has done since the log was opened: `appends` in `commits` transactions."""
+
+    commits: int
+    appends: int
+
+    def since(self, before: Self) -> "Commits":
+        """What came to it; all of it if the log was closed and opened again meanwhile."""
+        if self.commits < before.commits:
+            return self
+        return Commits(self.commits - before.commits, self.appends - before.appends)
+
+
+@runtime_checkable
+class CountsCommits(Protocol):
+    """A store that tells how many appends share a transaction."""
+
+    @property
+    def commits(self) -> Commits: ...
 
 
 class WriteStore(Protocol):

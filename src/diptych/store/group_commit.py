@@ -30,7 +30,7 @@ from diptych.errors import (
     StoreError,
 )
 from diptych.store.batching import Answers, Batcher
-from diptych.store.contract import Append, Appended
+from diptych.store.contract import Append, Appended, Commits
 from diptych.store.limits import validate
 
 Commit = Callable[[Sequence[Append]], Answers[Appended]]
@@ -63,6 +63,7 @@ class GroupCommit:
         max_waiting: int = 10_000,
     ) -> None:
         self._commit_batch = commit
+        self.commits = Commits(0, 0)
         self._batcher = Batcher(
             self._commit,
             max_items=max_appends,
@@ -83,6 +84,8 @@ class GroupCommit:
         await self._batcher.close()
 
     def _commit(self, batch: Sequence[Append]) -> Answers[Appended]:
+        commits, appends = self.commits
+        self.commits = Commits(commits + 1, appends + len(batch))
         try:
             answers = self._commit_batch(batch)
         except Exception as error:  # noqa: BLE001 - becomes the members' answer

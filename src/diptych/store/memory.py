@@ -30,6 +30,7 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
+    Commits,
     Criterion,
     Load,
     Loaded,
@@ -89,6 +90,11 @@ class MemoryEventStore:
     @property
     def durability(self) -> str:
         return "memory: nothing survives this process"
+
+    @property
+    def commits(self) -> Commits:
+        """How many appends went into how many batches."""
+        return self._opened().commits
 
     async def open(self) -> None:
         if self._group is None:

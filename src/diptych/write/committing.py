@@ -23,7 +23,11 @@ _HASH_BYTES = 16
 
 def appending(writes: tuple[Write, ...], record: CommandRecord, envelope: Envelope) -> Append:
     metadata = metadata_json(
-        envelope.command_id, envelope.correlation_id, envelope.causation_id, envelope.actor
+        envelope.command_id,
+        envelope.correlation_id,
+        envelope.causation_id,
+        envelope.actor,
+        trace=envelope.trace,
     )
     return Append(writes, None, record, envelope.tenant, metadata)
 

@@ -41,6 +41,7 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
+    Commits,
     Criterion,
     Load,
     Loaded,
@@ -107,6 +108,11 @@ class PostgresEventStore:
             f"{self.url.shown}, schema {self.url.schema}: 1 connection appends,"
             f" at most {self._access.readers} read, {'polling' if self.url.pooler else 'LISTEN'}"
         )
+
+    @property
+    def commits(self) -> Commits:
+        """How many appends went into how many transactions, in this process."""
+        return self._log.group.commits
 
     async def open(self) -> None:
         """Raises: StoreError: the database cannot hold the log; the message says what to do."""

@@ -44,6 +44,7 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
+    Commits,
     Criterion,
     Load,
     Loaded,
@@ -110,6 +111,11 @@ class SqliteEventStore:
     def durability(self) -> str:
         library = f"SQLite {sqlite.sqlite_version}, WAL, synchronous={self._synchronous}"
         return f"{library}: {_SURVIVES[self._synchronous]}"
+
+    @property
+    def commits(self) -> Commits:
+        """How many appends went into how many transactions, in this process."""
+        return self._log.group.commits
 
     async def open(self) -> None:
         """Raises: StoreError: the file cannot be used as a log; the message says what to do."""

@@ -1,0 +1,95 @@
+"""`Instruments`: the metrics that are kept by the API of OpenTelemetry."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry.metrics import (
+    CallbackOptions,
+    Counter,
+    Histogram,
+    MeterProvider,
+    Observation,
+    get_meter,
+)
+
+from diptych.errors import ConcurrencyError
+from diptych.read.readiness import ViewStatus
+from diptych.store.contract import Commits
+from diptych.telemetry.contract import Sample
+from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS
+
+Labels = Mapping[str, str]
+_NONE: Final = Commits(0, 0)
+
+
+class Instruments:
+    """Seconds and events as histograms, what happened as counters, how views are as gauges."""
+
+    def __init__(self, name: str, provider: MeterProvider | None) -> None:
+        meter = self._meter = get_meter(name, meter_provider=provider)
+        self.commands = self._seconds("command", "Commands, from dispatch to outcome.")
+        self.appends = self._seconds("append", "Appends, from the call to the acknowledgement.")
+        self.pages = self._seconds("projection", "Pages of events that a view applied.")
+        self._sizes = meter.create_histogram(
+            "diptych.projection.page.size",
+            "{event}",
+            "Events of a page.",
+            explicit_bucket_boundaries_advisory=EVENTS,
+        )
+        self._appended = self._counter("append.events", "{event}", "Events that were appended.")
+        self._conflicts = self._counter(
+            "append.conflicts", "{conflict}", "Appends refused because their stream had moved on."
+        )
+        self._events = self._counter("projection.events", "{event}", "Events that views applied.")
+        self.retries = self._counter(
+            "projection.retries", "{retry}", "Tries of views after errors."
+        )
+        self.stops = self._counter("projection.stops", "{stop}", "Events that a view stopped at.")
+        self._commits = self._counter("log.commits", "{commit}", "Transactions of group commit.")
+        self._members = self._counter("log.appends", "{append}", "Appends in these transactions.")
+        self._sample: Sample | None = None
+        self._counted = _NONE
+        for gauge, (unit, says, value) in GAUGES.items():
+            meter.create_observable_gauge(
+                f"diptych.view.{gauge}", [self._observing(value)], unit, says
+            )
+
+    @contextmanager
+    def appending(self, events: int) -> Generator[None]:
+        try:
+            yield
+        except ConcurrencyError:
+            self._conflicts.add(1)
+            raise
+        self._appended.add(events)
+
+    def projected(self, events: int, labels: Labels) -> None:
+        self._events.add(events, labels)
+        self._sizes.record(events, labels)
+
+    def looked(self, sample: Sample | None) -> None:
+        self._sample = sample
+        if sample is not None and sample.commits is not None:
+            more = sample.commits.since(self._counted)
+            self._counted = sample.commits
+            self._commits.add(more.commits)
+            self._members.add(more.appends)
+
+    def _observing(
+        self, value: Callable[[ViewStatus], float]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            """Nothing at all where the databases cannot be asked: an old value would be a lie."""
+            views = self._sample.views.views if self._sample else ()
+            return [Observation(value(view), {"diptych.view": view.name}) for view in views]
+
+        return observe
+
+    def _seconds(self, name: str, says: str) -> Histogram:
+        return self._meter.create_histogram(
+            f"diptych.{name}.duration", "s", says, explicit_bucket_boundaries_advisory=SECONDS
+        )
+
+    def _counter(self, name: str, unit: str, says: str) -> Counter:
+        return self._meter.create_counter(f"diptych.{name}", unit, says)

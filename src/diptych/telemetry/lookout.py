@@ -1,0 +1,70 @@
+"""`Lookout`: looks at the views of an application every second, and tells who wants to know."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from diptych.errors import StoreError
+from diptych.read.readiness import Readiness
+from diptych.store.contract import CountsCommits, EventStore
+from diptych.telemetry.agreements import Agreements
+from diptych.telemetry.contract import Sample, Telemetry
+
+INTERVAL = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """A task of its own: what it meets keeps nobody waiting, and no error ends it."""
+
+    def __init__(
+        self,
+        readiness: Callable[[], Awaitable[Readiness]],
+        *,
+        store: EventStore,
+        telemetry: Sequence[Telemetry],
+        interval: float = INTERVAL,
+    ) -> None:
+        self._readiness, self._store, self._interval = readiness, store, interval
+        self._telemetry, self._agreements = tuple(telemetry), Agreements()
+        self._task: asyncio.Task[None] | None = None
+        self._failed = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="diptych-lookout")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._look_safely()
+            await asyncio.sleep(self._interval)
+
+    async def _look_safely(self) -> None:
+        try:
+            await self._look()
+        except Exception as error:  # noqa: BLE001 - it is told once, and looked at again
+            if not self._failed:
+                trace = None if isinstance(error, StoreError) else error
+                _log.warning("views cannot be looked at: %s", error, exc_info=trace)
+            self._failed = True
+            self._tell(None)
+        else:
+            self._failed = False
+
+    async def _look(self) -> None:
+        found = await self._readiness()
+        self._agreements.look(found)
+        commits = self._store.commits if isinstance(self._store, CountsCommits) else None
+        self._tell(Sample(found, commits))
+
+    def _tell(self, sample: Sample | None) -> None:
+        for each in self._telemetry:
+            try:
+                each.looked(sample)
+            except Exception:  # noqa: BLE001 - not ours; it must not end the lookout
+                _log.exception("%r failed", each)

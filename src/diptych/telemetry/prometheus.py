@@ -1,0 +1,148 @@
+"""`Prometheus`: metrics as Prometheus reads them, by `prometheus-client`."""
+
+import os
+import time
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from diptych.errors import ConcurrencyError
+from diptych.messages import Envelope, RecordedEvent
+from diptych.store.contract import Append, Commits
+from diptych.telemetry.contract import Sample
+from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS, outcome
+
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The folder in which the processes of one service keep their metrics together, if it is set."""
+
+
+class Prometheus:
+    """Give it as `Application(telemetry=[Prometheus()])`, and let it be read: by
+    `diptych.web.add_metrics_route`, by `diptych run --metrics`, or with `text`.
+
+    Its metrics are in a registry of its own, unless one is given. Several processes behind one
+    socket need `PROMETHEUS_MULTIPROC_DIR`, as `prometheus-client` says: then any of them tells what
+    all of them counted.
+    """
+
+    def __init__(self, *, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._made = _Metrics(self.registry)
+        self._views = _Views()
+        self._counted = Commits(0, 0)
+        self.registry.register(self._views)
+
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics, in the format that fits an `Accept` header, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._readable()), content_type
+
+    @contextmanager
+    def command(self, command: type, envelope: Envelope) -> Generator[str]:  # noqa: ARG002
+        with _timed(self._made.commands, command.__name__):
+            yield ""
+
+    @contextmanager
+    def append(self, append: Append) -> Generator[None]:
+        try:
+            with _timed(self._made.appends):
+                yield
+        except ConcurrencyError:
+            self._made.conflicts.inc()
+            raise
+        self._made.appended.inc(sum(len(write.events) for write in append.writes))
+
+    @contextmanager
+    def page(self, view: str, events: Sequence[RecordedEvent]) -> Generator[None]:
+        with _timed(self._made.pages, view):
+            yield
+        self._made.events.labels(view).inc(len(events))
+        self._made.sizes.labels(view).observe(len(events))
+
+    def retried(self, view: str, error: BaseException) -> None:
+        self._made.retries.labels(view, outcome(error)).inc()
+
+    def stopped(self, view: str, error: BaseException) -> None:
+        self._made.stops.labels(view, outcome(error)).inc()
+
+    def looked(self, sample: Sample | None) -> None:
+        self._views.sample = sample
+        if sample is not None and sample.commits is not None:
+            more = sample.commits.since(self._counted)
+            self._counted = sample.commits
+            self._made.commits.inc(more.commits)
+            self._made.members.inc(more.appends)
+
+    def _readable(self) -> CollectorRegistry:
+        if _SHARED not in os.environ:
+            return self.registry
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        shared.register(self._views)
+        return shared
+
+
+class _Metrics:
+    """What is counted and timed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def seconds(name: str, says: str, *labels: str) -> Histogram:
+            named = f"diptych_{name}_duration_seconds"
+            return Histogram(named, says, (*labels, "outcome"), registry=registry, buckets=SECONDS)
+
+        def counter(name: str, says: str, *labels: str) -> Counter:
+            return Counter(f"diptych_{name}", says, labels, registry=registry)
+
+        self.commands = seconds("command", "Commands, from dispatch to outcome.", "command")
+        self.appends = seconds("append", "Appends, from the call to the acknowledgement.")
+        self.pages = seconds("projection", "Pages of events that a view applied.", "view")
+        self.sizes = Histogram(
+            "diptych_projection_page_events",
+            "Events of a page.",
+            ("view",),
+            registry=registry,
+            buckets=EVENTS,
+        )
+        self.appended = counter("append_events", "Events that were appended.")
+        self.conflicts = counter(
+            "append_conflicts", "Appends refused as their stream had moved on."
+        )
+        self.events = counter("projection_events", "Events that views applied.", "view")
+        self.retries = counter("projection_retries", "Tries after errors.", "view", "error")
+        self.stops = counter("projection_stops", "Events that a view stopped at.", "view", "error")
+        self.commits = counter("log_commits", "Transactions of group commit.")
+        self.members = counter("log_appends", "Appends in these transactions.")
+
+
+class _Views(Collector):
+    """How each view is. Nothing is told while the databases cannot be asked: an old value would be
+    a lie, and that a metric is absent can be alerted on."""
+
+    sample: Sample | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        views = self.sample.views.views if self.sample else ()
+        for name, (unit, says, value) in GAUGES.items():
+            family = GaugeMetricFamily(
+                f"diptych_view_{name}{'_seconds' if unit == 's' else ''}", says, labels=["view"]
+            )
+            for view in views:
+                family.add_metric([view.name], float(value(view)))
+            yield family
+
+
+@contextmanager
+def _timed(histogram: Histogram, *labels: str) -> Generator[None]:
+    started, ended = time.perf_counter(), outcome(None)
+    try:
+        yield
+    except BaseException as error:
+        ended = outcome(error)
+        raise
+    finally:
+        histogram.labels(*labels, ended).observe(time.perf_counter() - started)
