@@ -51,6 +51,8 @@ class Application:
         telemetry: who is told what the application does and how it is (`diptych.telemetry`).
         project: False for a process that only answers: its views are built by others (`diptych
             run`). It is an attribute too, which may be changed until the application is opened.
+            So is `operating`, which the `diptych` command sets: a process that does not project,
+            and opens though a view must be rebuilt first.
         migrate: False to refuse databases that an older version of Diptych wrote (`SchemaMismatch`)
             instead of migrating them, in one transaction, when they are opened. An attribute too.
 
@@ -79,7 +81,7 @@ class Application:
         migrate: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        self.project, self.migrate = project, migrate
+        self.project, self.migrate, self.operating = project, migrate, False
         self._clock = clock or SystemClock()
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
@@ -110,7 +112,7 @@ class Application:
         """Open log and read database, begin to project, and report what is in force.
 
         Raises: StoreError, HistoryDiverged, SchemaMismatch: a database cannot be used; the message
-            says what to do.
+            says what to do. RebuildRequired: a view must be rebuilt before this code is started.
         """
         if self._opened is not None:
             raise ConfigurationError("the application is open already")
@@ -119,7 +121,10 @@ class Application:
             stack.push_async_callback(self._store.close)
             refuse_one_file(self._store, self._database)
             await self._right.open(
-                project=self.project, migrate=self.migrate, observers=self.telemetry
+                project=self.project,
+                migrate=self.migrate,
+                operating=self.operating,
+                observers=self.telemetry,
             )
             stack.push_async_callback(self._right.close)
             lookout = Lookout(self.ready, store=self._store, telemetry=self.telemetry)

@@ -315,7 +315,7 @@ async def test_a_claim_that_was_faster_is_respected(
         slot = Slot("accounts", 1)
         assert await one.renew(()) == {slot}
         async with database.transaction() as tx:
-            assert not await other._take(tx, slot, before=None)
+            assert not await other.take(tx, slot, before=None)
         assert await other.renew(()) == set()
         await one.end()
         assert await other.renew(()) == {slot}

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from diptych.clock import SystemClock
 from diptych.errors import ConsistencyTimeout, ProjectionStopped, ViewNotReady
 from diptych.failpoints import armed
 from diptych.read.database import Slot
@@ -247,10 +248,12 @@ async def test_two_partitions_that_get_there_at_one_time_let_the_view_serve(
                     )
                 )
                 await asyncio.sleep(0.02)
-                served.append(await let_serve(tx, slot.revision, serves_from=1))
+                served.append(
+                    await let_serve(tx, slot.revision, serves_from=1, at=SystemClock().now())
+                )
 
         assert side._running is not None
-        slots = side._running.targets[0].slots
+        slots = side._running.targets.by_name[pair.name].slots
         await asyncio.gather(*map(arrive, slots))
         assert sorted(served) == [False, True]
 

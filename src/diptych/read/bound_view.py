@@ -78,6 +78,10 @@ class BoundView(Generic[Row]):
     def tables(self) -> Sequence[str]:
         return (self.table.name,)
 
+    @property
+    def keyed(self) -> Sequence[ViewTable]:
+        return (self.table,)
+
     async def create(self, tx: Transaction) -> None:
         await tx.create(self.table)
 

@@ -102,8 +102,7 @@ class Consistency:
         if standing is None:
             return Lack(model.name, target.revision, target.serves_from, 0, False, False)
         reached = standing.point.position
-        same = standing.revision == target.revision
-        serves_from = target.serves_from if same else 0
+        serves_from = target.at(standing.revision).serves_from
         ready = standing.serving and reached >= serves_from
         wanted = max(token, serves_from)
         if ready and reached >= wanted:

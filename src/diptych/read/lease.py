@@ -30,8 +30,18 @@ from typing import Final
 import sqlalchemy as sa
 
 from diptych.failpoints import failpoint
-from diptych.read.database import ReadDatabase, Slot, Snapshot, Transaction
-from diptych.read.schema import CHECKPOINTS, RUNNING, STOPPED, WORKERS, database_now
+from diptych.read.database import ReadDatabase, Slot, Snapshot, Transaction, Wanted
+from diptych.read.revision import Registered, registry
+from diptych.read.schema import (
+    BUILDING,
+    CHECKPOINTS,
+    REVISIONS,
+    RUNNING,
+    SERVING,
+    STOPPED,
+    WORKERS,
+    database_now,
+)
 from diptych.read.spread import Share, share_of
 from diptych.read.standings import checkpoint_of
 from diptych.read.worker import Worker, is_gone
@@ -47,26 +57,34 @@ _log = logging.getLogger(__name__)
 _ALIVE: Final = sa.select(WORKERS.c.id, WORKERS.c.process, WORKERS.c.revisions).where(
     WORKERS.c.alive_until > database_now()
 )
-_HELD: Final = sa.select(
-    CHECKPOINTS.c.view,
-    CHECKPOINTS.c.revision,
-    CHECKPOINTS.c.partition,
-    CHECKPOINTS.c.holder,
-    CHECKPOINTS.c.position,
+_HELD: Final = (
+    sa.select(
+        CHECKPOINTS.c.view,
+        CHECKPOINTS.c.revision,
+        CHECKPOINTS.c.partition,
+        CHECKPOINTS.c.holder,
+        CHECKPOINTS.c.position,
+    )
+    .join(REVISIONS, REVISIONS.c.id == CHECKPOINTS.c.revision)
+    .where(REVISIONS.c.status.in_((BUILDING, SERVING)))
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Who holds what and how far it is, as one snapshot shows it; what this worker should do."""
+    """Who holds what and how far it is, as one snapshot shows it; what this worker should do.
+
+    `registry` says what each view of any code is projected into.
+    """
 
     holders: Mapping[Slot, str | None]
     positions: Mapping[Slot, int]
     share: Share
+    registry: Mapping[Wanted, Registered]
 
 
 class Leases:
-    """The slots of one worker. `revisions` are those that its code can project."""
+    """The slots of one worker. `revisions` are those that its code can project; `know` others."""
 
     def __init__(
         self,
@@ -80,6 +98,11 @@ class Leases:
         self._revisions = frozenset(revisions)
         self._database = database
         self._renew_at = 0.0
+
+    def know(self, revisions: Collection[int]) -> None:
+        """Project these from now on; the next `renew` tells the others."""
+        if self._revisions != frozenset(revisions):
+            self._revisions, self._renew_at = frozenset(revisions), 0.0
 
     async def look(self) -> Sight:
         """Raises: StoreError."""
@@ -97,13 +120,13 @@ class Leases:
         """
         due = _time() + self.ttl / 3
         async with self._database.transaction(leasing=True) as tx:
-            await self._stay_alive(tx)
+            await self.stay_alive(tx)
             for slot in give:
                 await self._give_back(tx, slot)
             seen = await self._see(tx)
             held = {slot for slot, holder in seen.holders.items() if holder == self.worker.id}
             for slot in seen.share.take:
-                if slot not in give and await self._take(tx, slot, before=seen.holders[slot]):
+                if slot not in give and await self.take(tx, slot, before=seen.holders[slot]):
                     held.add(slot)
             failpoint("leases.before_commit")
         self._renew_at = due
@@ -116,12 +139,13 @@ class Leases:
             await tx.execute(sa.update(CHECKPOINTS).where(mine).values(holder=None))
             await tx.execute(sa.delete(WORKERS).where(WORKERS.c.id == self.worker.id))
 
-    async def _stay_alive(self, tx: Transaction) -> None:
-        until = database_now() + self.ttl
+    async def stay_alive(self, tx: Transaction) -> None:
+        """Be alive for the others, for as long as `ttl` says."""
+        until, revisions = database_now() + self.ttl, json.dumps(sorted(self._revisions))
         found = await tx.execute(
             sa.update(WORKERS)
             .where(WORKERS.c.id == self.worker.id)
-            .values(alive_until=until)
+            .values(alive_until=until, revisions=revisions)
             .returning(WORKERS.c.id)
         )
         if found:
@@ -133,7 +157,7 @@ class Leases:
                 id=self.worker.id,
                 name=self.worker.name,
                 process=self.worker.process,
-                revisions=json.dumps(sorted(self._revisions)),
+                revisions=revisions,
                 alive_until=until,
             )
         )
@@ -151,9 +175,10 @@ class Leases:
             if not is_gone(row.process):
                 knows[row.id] = frozenset(json.loads(row.revisions))
         knows[self.worker.id] = self._revisions
-        return Sight(holders, positions, share_of(self.worker.id, holders, knows))
+        share = share_of(self.worker.id, holders, knows)
+        return Sight(holders, positions, share, await registry(reading))
 
-    async def _take(self, tx: Transaction, slot: Slot, *, before: str | None) -> bool:
+    async def take(self, tx: Transaction, slot: Slot, *, before: str | None) -> bool:
         """Unless somebody else was faster. What had been stopped is tried again."""
         columns = CHECKPOINTS.c
         free = sa.and_(checkpoint_of(slot), columns.holder.is_not_distinct_from(before))

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -16,7 +16,7 @@ from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
 from diptych.read.database import Snapshot, Transaction, Wanted
 from diptych.read.fingerprint import fingerprint
-from diptych.read.table import check_table_name
+from diptych.read.table import ViewTable, check_table_name
 from diptych.store.contract import category_of
 
 _SLICE: Final = 1_000
@@ -39,11 +39,21 @@ Write = Callable[[Transaction], Awaitable[None]]
 """What a batch does to the tables, in one transaction."""
 
 
+Rebuild = Literal["auto", "ask", "never"]
+"""What is done for code that finds no table of its own: built by whoever projects; built when an
+operator says so, until when the view is not ready; or the code is not started at all."""
+
+
 class Bound(Protocol):
     """A view or projection with the tables of one revision."""
 
     @property
     def tables(self) -> Sequence[str]: ...
+
+    @property
+    def keyed(self) -> Sequence[ViewTable]:
+        """Those of the tables that have one row for each key, made by folding."""
+        ...
 
     async def create(self, tx: Transaction) -> None: ...
 
@@ -73,9 +83,12 @@ class ReadModel(ABC):
         shape: Sequence[object],
         max_lag: timedelta,
         partitions: int = 1,
+        rebuild: Rebuild = "auto",
     ) -> None:
         check_table_name(type(self).__name__.lower(), name)
-        self.name = name
+        if rebuild not in get_args(Rebuild):
+            raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
+        self.name, self.rebuild = name, rebuild
         self.families = tuple(events)
         self.max_lag = max_lag
         self.partitions = partitions

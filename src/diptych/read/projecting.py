@@ -2,21 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Final
 
 from diptych.errors import StoreError
 from diptych.read.database import Slot
 from diptych.read.lease import Leases
-from diptych.read.projector import Projector, is_cancelled
+from diptych.read.projector import Projector, Status, is_cancelled
+from diptych.read.revision import Target
+from diptych.read.targets import Targets
 
 _LOOKS: Final = 10
 """Looks at the leases in the time after which a silent worker counts as dead."""
 
+_SOON: Final = 0.02
+"""Seconds between two looks while something changes hands."""
+
 _LONGEST_END: Final = 5.0
 
 _log = logging.getLogger(__name__)
+
+Make = Callable[[Target, Slot], Projector]
 
 
 class Projecting:
@@ -25,13 +33,20 @@ class Projecting:
     A projector that was stopped by an event stays stopped for as long as its slot is held here.
     One whose last pages are gone begins again at what is there: a database that crashed, or was
     replaced by its standby, may have lost what was not yet on its disk.
+
+    When another revision of a view begins to serve, its projectors take the place of those of the
+    one before. Who projected that one finds its next page refused, and looks at once; who had
+    nothing to do meanwhile finds it at the next look.
     """
 
-    def __init__(self, projectors: Sequence[Projector], *, leases: Leases) -> None:
-        self.projectors = {projector.slot: projector for projector in projectors}
-        self._leases = leases
+    def __init__(self, targets: Targets, *, make: Make, leases: Leases) -> None:
+        self._targets, self._make, self._leases = targets, make, leases
+        self.projectors: dict[Slot, Projector] = {}
+        for target in targets.by_name.values():
+            self._add(target)
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._refused = asyncio.Event()
 
     async def start(self) -> None:
         """Take what is free. Raises: StoreError: nothing was taken."""
@@ -56,7 +71,11 @@ class Projecting:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._leases.ttl / _LOOKS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._leases.ttl / _LOOKS):
+                    await self._refused.wait()
+                    await asyncio.sleep(_SOON)
+            self._refused.clear()
             try:
                 await self._look()
             except (Exception, asyncio.CancelledError):
@@ -69,6 +88,9 @@ class Projecting:
         before = {slot: self.projectors[slot].point.position for slot in self._tasks}
         sight = await self._leases.look()
         share = sight.share
+        for changed in self._targets.follow(sight.registry):
+            await self._retarget(changed.before, changed.now)
+        self._leases.know(self._targets.revisions)
         lost = [slot for slot, at in before.items() if sight.positions.get(slot, at) < at]
         if share.take or share.give or lost or self._leases.must_renew:
             # What must be taken is not held, whatever ran for it here: it begins again.
@@ -76,13 +98,28 @@ class Projecting:
             self._hold(held := await self._leases.renew(share.give))
             await self._end([slot for slot in self._tasks if slot not in held])
 
+    async def _retarget(self, before: Target, now: Target) -> None:
+        await self._end(before.slots)
+        for slot in before.slots:
+            del self.projectors[slot]
+        self._add(now)
+        _log.info("%r: revision %d takes the place of %d", now.model, now.revision, before.revision)
+
+    def _add(self, target: Target) -> None:
+        self.projectors |= {slot: self._make(target, slot) for slot in target.slots}
+
     def _hold(self, held: AbstractSet[Slot]) -> None:
         """Run what is held. One that was superseded by mistake has ended, and begins again."""
         for slot, projector in self.projectors.items():
             task = self._tasks.get(slot)
             if slot in held and (task is None or (task.done() and projector.stopped is None)):
                 name = f"diptych-projector-{slot.view}"
-                self._tasks[slot] = asyncio.create_task(projector.run(), name=name)
+                self._tasks[slot] = asyncio.create_task(self._project(projector), name=name)
+
+    async def _project(self, projector: Projector) -> None:
+        await projector.run()
+        if projector.status is Status.STANDING_BY:
+            self._refused.set()
 
     async def _end(self, slots: Collection[Slot]) -> None:
         tasks = {slot: self._tasks[slot] for slot in slots if slot in self._tasks}

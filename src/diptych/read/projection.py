@@ -13,8 +13,8 @@ from diptych.codec import Events
 from diptych.errors import ConfigurationError, StoreClosed, StoreError
 from diptych.messages import RecordedEvent
 from diptych.read.database import Parameters, Snapshot, Transaction
-from diptych.read.model import Decoded, ReadModel, Unapplied, Write
-from diptych.read.table import check_table_name, revised
+from diptych.read.model import Decoded, ReadModel, Rebuild, Unapplied, Write
+from diptych.read.table import ViewTable, check_table_name, revised
 from diptych.read.view import MAX_LAG
 
 E = TypeVar("E")
@@ -72,6 +72,7 @@ class Projection(ReadModel):
             tables: it runs again after a crash, and over the whole log for a new revision.
         version: stands for the rule in the fingerprint, instead of the source code of `apply`.
         max_lag: how old the oldest event may be that is not in the tables yet.
+        rebuild: as that of a view.
 
     Raises:
         ConfigurationError: a table has a name that cannot be, or a fingerprint cannot be made.
@@ -86,6 +87,7 @@ class Projection(ReadModel):
         apply: Apply[E],
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
+        rebuild: Rebuild = "auto",
     ) -> None:
         self.tables = tuple(tables)
         for table in self.tables:
@@ -108,6 +110,7 @@ class Projection(ReadModel):
             version=version,
             shape=self.tables,
             max_lag=max_lag,
+            rebuild=rebuild,
         )
         self._apply = apply
 
@@ -136,6 +139,10 @@ class BoundProjection:
     @property
     def tables(self) -> Sequence[str]:
         return [table.name for table in self.by_name.values()]
+
+    @property
+    def keyed(self) -> Sequence[ViewTable]:
+        return ()
 
     def table(self, declared: sa.Table) -> sa.Table:
         found = self.by_name.get(declared.name)

@@ -223,7 +223,8 @@ class Projector:
         return Checkpoint(checkpoint.slot, checkpoint.epoch, page.scanned)
 
     async def _let_serve(self, tx: Transaction) -> bool:
-        return await let_serve(tx, self.target.revision, serves_from=self.target.serves_from)
+        target, now = self.target, self._clock.now()
+        return await let_serve(tx, target.revision, serves_from=target.serves_from, at=now)
 
     async def _prepare(self, page: LogPage) -> Write:
         """Outside of the transaction, for which other projectors wait. That is sound because the

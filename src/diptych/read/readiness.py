@@ -4,7 +4,7 @@ All of it is read from the database, so that every process says the same of a vi
 projects it. Only what a projector here is trying again, and its pace, are known to itself first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -27,6 +27,7 @@ class State(Enum):
     LIVE: at the head, or not far enough behind to matter. BEHIND: its lag is over `max_lag`.
     STUCK: the log has moved on and the view has not, for ten seconds or `max_lag`.
     STOPPED: an event could not be applied; it waits for you.
+    UNBUILT: it is not complete, and nobody builds it: run `diptych rebuild`.
     """
 
     BUILDING = "building"
@@ -34,6 +35,7 @@ class State(Enum):
     BEHIND = "behind"
     STUCK = "stuck"
     STOPPED = "stopped"
+    UNBUILT = "unbuilt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        bad = (State.BUILDING, State.STUCK, State.STOPPED)
+        bad = (State.BUILDING, State.UNBUILT, State.STUCK, State.STOPPED)
         return not any(view.state in bad for view in self.views)
 
 
@@ -142,6 +144,7 @@ class _Looking:
     ) -> ViewStatus:
         model = target.model
         standing = standing or Standing(target.revision, serving=False, point=START)
+        target = target.at(standing.revision)
         found = {slot: seen[slot] for slot in target.slots if slot in seen}
         lag = await self._lag(standing.point.position)
         slots = tuple(self._slot(slot, each) for slot, each in found.items())
@@ -164,7 +167,8 @@ class _Looking:
 
     def _slot(self, slot: Slot, seen: Seen) -> SlotStatus:
         mine = bool(seen.holder) and seen.holder == self.worker
-        error = seen.error or (self.projectors[slot].error if mine else "")
+        projector = self.projectors.get(slot) if mine else None
+        error = seen.error or (projector.error if projector else "")
         return SlotStatus(slot.partition, seen.position, seen.holder_name, mine, error)
 
     def _pace(self, slot: Slot) -> float:
@@ -172,10 +176,12 @@ class _Looking:
         return projector.pace.positions_per_second if projector else 0.0
 
     def _state(
-        self, target: Target, standing: Standing, lag: timedelta, seen: Iterable[Seen]
+        self, target: Target, standing: Standing, lag: timedelta, seen: Collection[Seen]
     ) -> State:
         if standing.stop is not None:
             return State.STOPPED
+        if not standing.serving and target.model.rebuild != "auto" and not _is_held(seen):
+            return State.UNBUILT
         if not standing.serving or standing.point.position < target.serves_from:
             return State.BUILDING
         max_lag = target.model.max_lag
@@ -197,3 +203,7 @@ class _Looking:
                 return max(self.clock.now() - page.events[0].recorded_at, timedelta(0))
             position = page.scanned.position
         return timedelta(0)
+
+
+def _is_held(seen: Iterable[Seen]) -> bool:
+    return any(each.holder for each in seen)

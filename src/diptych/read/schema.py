@@ -10,7 +10,12 @@ SCHEMA_VERSION: Final = 3
 
 BUILDING: Final = "building"
 SERVING: Final = "serving"
+RETIRED: Final = "retired"
 """Of a revision."""
+
+FIRST: Final = "first"
+REBUILD: Final = "rebuild"
+"""Kinds of revisions: made because code had none, or to replace the one that it has."""
 
 RUNNING: Final = "running"
 RETRYING: Final = "retrying"

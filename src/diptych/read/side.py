@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from diptych.clock import Clock
@@ -15,7 +16,7 @@ from diptych.errors import (
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
 from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
-from diptych.read.database import ReadDatabase
+from diptych.read.database import ReadDatabase, Standing
 from diptych.read.lease import TTL, Leases
 from diptych.read.model import ReadModel
 from diptych.read.observer import Observer, Observers
@@ -25,6 +26,7 @@ from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness, readiness
 from diptych.read.revision import Target, register
 from diptych.read.signal import CheckpointSignal
+from diptych.read.targets import Targets
 from diptych.read.worker import Worker
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
@@ -64,22 +66,31 @@ class ReadSide:
         self._running: _Running | None = None
 
     async def open(
-        self, *, project: bool = True, migrate: bool = True, observers: Sequence[Observer] = ()
+        self,
+        *,
+        project: bool = True,
+        migrate: bool = True,
+        operating: bool = False,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Open the read database, register revisions, start projecting. The store is open already.
 
-        With `project=False` this process only answers; other processes have to project. With
-        `migrate=False` a read database that an older version wrote is refused, not migrated.
+        With `project=False` this process only answers; other processes have to project. Who is
+        `operating` does not project either, and is let in though a view must be rebuilt first.
+        With `migrate=False` a read database that an older version wrote is refused, not migrated.
         `observers` are told what the projectors of this process do.
 
-        Raises: StoreError, HistoryDiverged, SchemaMismatch: as `ReadDatabase.open`.
+        Raises:
+            StoreError, HistoryDiverged, SchemaMismatch: as `ReadDatabase.open`.
+            RebuildRequired: a view must be rebuilt by command before this code is started.
         """
         if self._running is not None:
             raise ConfigurationError("the read side is open already")
         self._observers = Observers(observers)
         await self._database.open(log_id=self._store.log_id, migrate=migrate)
         try:
-            self._running = await self._start(project=project)
+            project = project and not operating
+            self._running = await self._start(project=project, operating=operating)
         except BaseException:
             await self._database.close()
             raise
@@ -139,7 +150,7 @@ class ReadSide:
         running = self._opened()
         projecting = running.projecting
         return await readiness(
-            running.targets,
+            tuple(running.targets.by_name.values()),
             projectors=projecting.projectors if projecting else {},
             worker=projecting.worker if projecting else "",
             store=self._store,
@@ -155,25 +166,26 @@ class ReadSide:
         """
         loop, running = asyncio.get_running_loop(), self._opened()
         deadline = loop.time() + timeout.total_seconds()
-        for target in running.targets:
-            name = target.model.name
-            while (now := await self._position(target, position)) < position:
-                left = deadline - loop.time()
+        for model in self._models:
+            while (now := await self._standing(model, position)).point.position < position:
+                left, reached = deadline - loop.time(), now.point.position
                 if left <= 0:
-                    raise ConsistencyTimeout(name, wanted=position, reached=now, timeout=timeout)
+                    raise ConsistencyTimeout(
+                        model.name, wanted=position, reached=reached, timeout=timeout
+                    )
                 soon = min(left, _LOOK_AGAIN)
-                if await running.signal.reached(target.revision, position, timeout=soon):
+                if await running.signal.reached(now.revision, position, timeout=soon):
                     await asyncio.sleep(_PAUSE)
 
-    async def _position(self, target: Target, wanted: int) -> int:
+    async def _standing(self, model: ReadModel, wanted: int) -> Standing:
         """Raises ProjectionStopped, CheckpointDiverged: it will not get to `wanted`."""
-        async with self._database.snapshot([target.model.wanted], projecting=True) as snapshot:
-            standing = snapshot.standings[target.model.wanted]
+        async with self._database.snapshot([model.wanted], projecting=True) as snapshot:
+            standing = snapshot.standings[model.wanted]
         if standing.stop is not None and standing.stop.bars(wanted):
-            raise standing.stop.error(target.model.name)
-        return standing.point.position
+            raise standing.stop.error(model.name)
+        return standing
 
-    async def _start(self, *, project: bool) -> "_Running":
+    async def _start(self, *, project: bool, operating: bool) -> "_Running":
         head = await self._store.head()
         revisions = await register(
             self._models,
@@ -181,38 +193,33 @@ class ReadSide:
             log_id=self._store.log_id,
             head=head,
             at=self._clock.now(),
+            operating=operating,
         )
         targets = [Target(model, revisions[model.name], head.position) for model in self._models]
         slots = [slot for target in targets for slot in target.slots]
         await refuse_lost_history(slots, store=self._store, database=self._database)
         signal = CheckpointSignal(self._database.glance)
         self._database.listen(signal.look)
-        by_name = {target.model.name: target for target in targets}
-        consistency = Consistency(by_name, store=self._store, signal=signal)
-        projecting = self._project(targets, signal) if project and targets else None
+        aims = Targets(targets)
+        consistency = Consistency(aims.by_name, store=self._store, signal=signal)
+        projecting = self._project(aims, signal) if project and targets else None
         if projecting is not None:
             await projecting.start()
-        return _Running(targets, consistency, signal, projecting)
+        return _Running(aims, consistency, signal, projecting)
 
-    def _project(self, targets: Sequence[Target], signal: CheckpointSignal) -> Projecting:
+    def _project(self, targets: Targets, signal: CheckpointSignal) -> Projecting:
         worker = Worker.here()
-        revisions = [target.revision for target in targets]
-        projectors = [
-            Projector(
-                target,
-                slot,
-                holder=worker.id,
-                store=self._store,
-                database=self._database,
-                signal=signal,
-                clock=self._clock,
-                observers=self._observers,
-            )
-            for target in targets
-            for slot in target.slots
-        ]
-        leases = Leases(worker, revisions, database=self._database, ttl=self._ttl)
-        return Projecting(projectors, leases=leases)
+        leases = Leases(worker, (), database=self._database, ttl=self._ttl)
+        make = partial(
+            Projector,
+            holder=worker.id,
+            store=self._store,
+            database=self._database,
+            signal=signal,
+            clock=self._clock,
+            observers=self._observers,
+        )
+        return Projecting(targets, make=make, leases=leases)
 
     def _opened(self) -> "_Running":
         if self._running is None:
@@ -224,7 +231,7 @@ class ReadSide:
 class _Running:
     """What exists while the read side is open."""
 
-    targets: Sequence[Target]
+    targets: Targets
     consistency: Consistency
     signal: CheckpointSignal
     projecting: Projecting | None

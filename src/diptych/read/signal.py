@@ -102,6 +102,9 @@ class CheckpointSignal:
             return
         for revision, position in positions.items():
             self.announce(revision, position)
+        if positions:
+            for revision in self._waiting.keys() - positions.keys():
+                self.wake(revision)  # another serves in its place
 
     def _wake_all(self) -> None:
         for revision in self._waiting:

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from diptych.read.database import Slot, Standing, Stop, Wanted
-from diptych.read.schema import CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
+from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
 from diptych.store.contract import Point
 
 MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
@@ -31,8 +31,15 @@ ADVANCE: Final = (
     )
 )
 
-POSITIONS: Final = sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position)).group_by(
-    CHECKPOINTS.c.revision
+_OF_USE: Final = REVISIONS.c.status.in_(
+    [sa.literal_column(f"'{status}'") for status in (BUILDING, SERVING)]
+)
+
+POSITIONS: Final = (
+    sa.select(CHECKPOINTS.c.revision, sa.func.min(CHECKPOINTS.c.position))
+    .join(REVISIONS, REVISIONS.c.id == CHECKPOINTS.c.revision)
+    .where(_OF_USE)
+    .group_by(CHECKPOINTS.c.revision)
 )
 
 
@@ -68,7 +75,7 @@ def select_standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
     same_revision = CHECKPOINTS.c.revision == REVISIONS.c.id
     found: sa.Select[Any] = sa.select(*columns)
     found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
-    return found.where(ours).order_by(CHECKPOINTS.c.position)
+    return found.where(ours, _OF_USE).order_by(CHECKPOINTS.c.position)
 
 
 def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:

@@ -15,7 +15,7 @@ from diptych.messages import RecordedEvent
 from diptych.read.bound_view import BoundView, Part
 from diptych.read.columns import RowLayout
 from diptych.read.fold import Rule, many_keys, one_key, with_key
-from diptych.read.model import ReadModel
+from diptych.read.model import ReadModel, Rebuild
 from diptych.read.table import Shape, revised, view_table
 
 Row = TypeVar("Row")
@@ -48,6 +48,9 @@ class View(ReadModel, Generic[Row]):
         partitions: how many projectors share the rows between them, each those of its keys. Every
             one of them reads all events; so it pays where folding and writing are what takes
             long, on PostgreSQL with several processes. Another number is another revision.
+        rebuild: what to do where there is no table for this code yet. "auto": whoever projects
+            builds it, and the view is ready when it is complete. "ask": it is not ready until
+            `diptych rebuild` was run. "never": the application is not opened before that.
 
     Raises:
         ConfigurationError: an event type lacks the key, a column cannot be what it is used for,
@@ -68,6 +71,7 @@ class View(ReadModel, Generic[Row]):
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
         partitions: int = 1,
+        rebuild: Rebuild = "auto",
     ) -> None: ...
 
     @overload
@@ -85,6 +89,7 @@ class View(ReadModel, Generic[Row]):
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
         partitions: int = 1,
+        rebuild: Rebuild = "auto",
     ) -> None: ...
 
     def __init__(
@@ -101,6 +106,7 @@ class View(ReadModel, Generic[Row]):
         max_lag: timedelta = MAX_LAG,
         version: str | None = None,
         partitions: int = 1,
+        rebuild: Rebuild = "auto",
     ) -> None:
         _require_frozen(row)
         if not 1 <= partitions <= _MOST_PARTITIONS:
@@ -117,6 +123,7 @@ class View(ReadModel, Generic[Row]):
             shape=(row, fields, self.shape.indexes, self.shape.search, *_split(partitions)),
             max_lag=max_lag,
             partitions=partitions,
+            rebuild=rebuild,
         )
         if keys is None:
             self._require_key(fields)
