@@ -21,10 +21,10 @@ from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.readiness import State, ViewStatus
 from diptych.read.schema import CHECKPOINTS, WORKERS, database_now
 from diptych.read.side import ReadSide
-from diptych.read.worker import Worker
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.clock import FixedClock
 from diptych.testing.waiting import wait_until
+from diptych.worker import Worker
 from tests.integration.accounts import (
     SOON,
     Deposited,
@@ -234,7 +234,7 @@ async def test_what_a_killed_process_of_this_machine_held_is_taken_at_once(
     store: MemoryEventStore, any_database: AnyDatabase
 ) -> None:
     """A restart after a crash does not wait for the lease of the process that crashed."""
-    code = "from diptych.read.worker import Worker; print(Worker.here().process)"
+    code = "from diptych.worker import Worker; print(Worker.here().process)"
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
     told = (await child.communicate())[0].decode().strip()
     database = any_database()

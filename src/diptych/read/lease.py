@@ -44,7 +44,7 @@ from diptych.read.schema import (
 )
 from diptych.read.spread import Share, share_of
 from diptych.read.standings import checkpoint_of
-from diptych.read.worker import Worker, is_gone
+from diptych.worker import Worker, is_gone
 
 TTL: Final = 5.0
 """For how many seconds a worker that says nothing is still taken to be alive."""

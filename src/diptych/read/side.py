@@ -27,9 +27,9 @@ from diptych.read.readiness import Readiness, readiness
 from diptych.read.revision import Target, register
 from diptych.read.signal import CheckpointSignal
 from diptych.read.targets import Targets
-from diptych.read.worker import Worker
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
+from diptych.worker import Worker
 
 R = TypeVar("R")
 

@@ -17,10 +17,10 @@ from diptych.read.rows import Rows
 from diptych.read.signal import CheckpointSignal
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.read.view import View
-from diptych.read.worker import Worker
 from diptych.store.contract import START, Criterion, LogPage, Point
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.clock import FixedClock
+from diptych.worker import Worker
 
 Row = TypeVar("Row")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from diptych.read.worker import Worker, is_gone
+from diptych.worker import Worker, is_gone
 
 
 def other_process() -> tuple[subprocess.Popen[bytes], str]:
     """A process that waits, and what it calls itself."""
     code = (
-        "from diptych.read.worker import Worker; import sys;"
+        "from diptych.worker import Worker; import sys;"
         "print(Worker.here().process, flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -71,6 +71,6 @@ def test_a_process_whose_state_is_hidden_counts_as_there(monkeypatch: pytest.Mon
         raise PermissionError(self)
 
     machine = process.split(" ")[0]
-    monkeypatch.setattr("diptych.read.worker._machine", lambda: machine)
+    monkeypatch.setattr("diptych.worker._machine", lambda: machine)
     monkeypatch.setattr(Path, "read_text", hidden)
     assert not is_gone(process)
