@@ -8,7 +8,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from diptych.backends import open_log, open_read_database, place_of, refuse_one_file
+from diptych.backends import (
+    keep_schema,
+    open_log,
+    open_read_database,
+    place_of,
+    refuse_one_file,
+)
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.join import AsyncSqlSession, Joined, SqlSession, join
@@ -116,6 +122,8 @@ class Application:
         """
         if self._opened is not None:
             raise ConfigurationError("the application is open already")
+        if not self.migrate:
+            keep_schema(self._store)
         async with AsyncExitStack() as stack:
             await self._store.open()
             stack.push_async_callback(self._store.close)

@@ -10,6 +10,7 @@ from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.store.contract import EventStore
 from diptych.store.memory import MemoryEventStore
+from diptych.store.migrating import Migrated
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.store.sqlite.store import SqliteEventStore
 
@@ -61,6 +62,29 @@ def open_read_database(url: str) -> ReadDatabase:
             " postgresql://…"
         )
     return SqliteReadDatabase(path)
+
+
+async def migrate_log(store: EventStore) -> Migrated | None:
+    """Bring the schema of a log up to that of this code, and tell which it was; None: it has none.
+
+    The log may be closed or open, here and elsewhere.
+
+    Raises: StoreError: it cannot be done; the log is as it was.
+    """
+    match store:
+        case SqliteEventStore() | PostgresEventStore():
+            return await store.migrate()
+        case _:
+            return None
+
+
+def keep_schema(store: EventStore) -> None:
+    """Have the log refused when it is opened, if its schema is older than that of this code."""
+    match store:
+        case SqliteEventStore() | PostgresEventStore():
+            store.migrates = False
+        case _:
+            pass
 
 
 def place_of(store: EventStore) -> str:

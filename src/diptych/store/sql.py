@@ -12,6 +12,16 @@ def statements(package: str, file: str) -> Mapping[str, str]:
     return parse(files(package).joinpath(file).read_text(encoding="utf-8"))
 
 
+def migrations(package: str) -> tuple[str, ...]:
+    """The files of `package` that lead from schema version 1 to 2, from 2 to 3, and so on."""
+    found = (each.name for each in files(package).joinpath("migrations").iterdir())
+    names = sorted(name for name in found if name.endswith(".sql"))
+    for version, name in enumerate(names, start=2):
+        if not name.startswith(f"{version:04}"):
+            raise ValueError(f"{package}/migrations has {name} where {version:04}… should be")
+    return tuple(f"migrations/{name}" for name in names)
+
+
 def parse(text: str) -> Mapping[str, str]:
     """Raises: ValueError: two statements have the same name."""
     found: dict[str, str] = {}

@@ -36,7 +36,8 @@ SHOWN = "postgresql://ann@db/shop"
 
 def test_statements_are_for_the_schema_that_is_named() -> None:
     sql = statements_for("orders_2")
-    every = "\n".join([*sql.schema.values(), *sql.functions.values(), *sql.queries.values()])
+    parts = (sql.schema, *sql.migrations, sql.functions, sql.queries)
+    every = "\n".join(statement for part in parts for statement in part.values())
     assert "diptych." not in every
     assert "CREATE SCHEMA orders_2" in every
     assert "to_regclass('orders_2.meta')" in every

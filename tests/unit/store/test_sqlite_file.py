@@ -157,7 +157,7 @@ async def test_another_schema_version_is_refused_and_left_alone(path: Path) -> N
     before = path.read_bytes()
     with pytest.raises(SchemaMismatch) as caught:
         await SqliteEventStore(path).open()
-    assert (caught.value.found, caught.value.supported) == (7, 1)
+    assert (caught.value.found, caught.value.supported) == (7, 2)
     assert path.read_bytes() == before
 
 

@@ -9,7 +9,7 @@ import pytest
 from diptych.store import sqlite as package
 from diptych.store.sql import parse
 from diptych.store.sqlite.file import open_to_append
-from diptych.store.sqlite.statements import SCHEMA, SQL
+from diptych.store.sqlite.statements import MIGRATIONS, SCHEMA, SCHEMA_VERSION, SQL
 from diptych.testing.clock import FixedClock
 
 _FOLDER = Path(package.__path__[0])
@@ -70,5 +70,7 @@ def test_the_schema_makes_every_table_and_trigger(tmp_path: Path) -> None:
         "commands",
         "events_are_never_updated",
         "events_are_never_deleted",
+        "snapshots",
     }
-    assert len(SCHEMA) == len(made)
+    assert len(made) == sum(map(len, (SCHEMA, *MIGRATIONS)))
+    assert 1 + len(MIGRATIONS) == SCHEMA_VERSION

@@ -1,4 +1,10 @@
-"""The log's schema: creating it, recognising it, and what its server promises."""
+"""The log's schema: creating it, bringing it up to date, and what its server promises.
+
+A new log is made as version 1 and brought up to date like an old one, so that both are the same.
+All of it is one transaction, under a lock; it is quick, because migrations add tables and leave the
+events alone. Programs that have the log open with an older version of this code go on; they only
+cannot open it again.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +16,10 @@ from diptych.failpoints import failpoint
 from diptych.postgres_library.driver import Connection
 from diptych.postgres_library.errors import sqlstate
 from diptych.postgres_library.url import PostgresUrl
+from diptych.store.migrating import Migrated
 from diptych.store.postgres.rows import uuid_of
-from diptych.store.postgres.statements import Statements, script
+from diptych.store.postgres.statements import Statements, script, statements_for
 
-SCHEMA_VERSION: Final = 1
 _TAKEN: Final = frozenset(
     {"42P06", "42P07", "42723", "42710"}
 )  # a schema, table, function, trigger
@@ -29,25 +35,32 @@ class Facts:
 
     log_id: UUID
     durability: str
+    schema: Migrated
 
 
 async def identify(
-    connection: Connection, url: PostgresUrl, sql: Statements, clock: Clock
+    connection: Connection, url: PostgresUrl, *, clock: Clock, migrate: bool
 ) -> Facts:
-    """Creates what of the log is not there, and says which log it is.
+    """Creates what of the log is not there, brings it up to date if `migrate` is set, and
+    says which log it is.
 
-    Several processes may do so at once: one creates, the others wait for it.
+    Several processes may do so at once: one does it, the others wait for it.
 
     Raises: StoreError: it is no log of this version, or this user may not create it or write to it.
     """
+    sql = statements_for(url.schema)
     try:
-        if not await _is_complete(connection, sql):
+        found = await _version(connection, sql)
+        if found != sql.schema_version or await _missing(connection, sql):
             async with connection.transaction(isolation="read_committed"):
                 await connection.fetchval(sql["lock_creation"])
-                await _create(connection, sql, clock)
-                failpoint("create.before_commit")
+                found = await _version(connection, sql)
+                _refuse(url, sql, found, migrate=migrate)
+                await _create(connection, sql, found=found, clock=clock)
+                failpoint("migrate.before_commit" if found else "create.before_commit")
         log_id = await _recognise(connection, url, sql)
-        return Facts(log_id, await _durability(connection, sql))
+        durability = await _durability(connection, sql)
+        return Facts(log_id, durability, Migrated(found or 0, sql.schema_version))
     except Exception as error:
         if sqlstate(error) == _DENIED:
             there = bool(await connection.fetchval(sql["has_schema"]))
@@ -79,10 +92,12 @@ async def _durability(connection: Connection, sql: Statements) -> str:
     )
 
 
-async def _is_complete(connection: Connection, sql: Statements) -> bool:
+async def _version(connection: Connection, sql: Statements) -> int | None:
+    """The schema version of the log, if there is one."""
     if not await connection.fetchval(sql["is_there"]):
-        return False
-    return not await _missing(connection, sql)
+        return None
+    version, _ = await connection.fetchrow(sql["meta"])
+    return int(version)
 
 
 async def _missing(connection: Connection, sql: Statements) -> list[str]:
@@ -91,21 +106,32 @@ async def _missing(connection: Connection, sql: Statements) -> list[str]:
     return [name for name in sql.functions if name not in there]
 
 
-async def _create(connection: Connection, sql: Statements, clock: Clock) -> None:
+async def _create(
+    connection: Connection, sql: Statements, *, found: int | None, clock: Clock
+) -> None:
     if not await connection.fetchval(sql["has_schema"]):
         await connection.execute(sql["create_schema"])
-    if not await connection.fetchval(sql["is_there"]):
+    if found is None:
         await connection.execute(script(sql.schema.values()))
-        await connection.execute(sql["insert_meta"], SCHEMA_VERSION, clock.new_id())
+        await connection.execute(sql["insert_meta"], 1, clock.new_id())
+    version = found or 1
+    for number, migration in enumerate(sql.migrations[version - 1 :], start=version + 1):
+        failpoint("migrate.before_step")
+        await connection.execute(script(migration.values()))
+        await connection.execute(sql["set_version"], number)
     if missing := await _missing(connection, sql):
         await connection.execute(script(sql.functions[name] for name in missing))
 
 
-async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) -> UUID:
-    version, log_id = await connection.fetchrow(sql["meta"])
-    if version != SCHEMA_VERSION:
+def _refuse(url: PostgresUrl, sql: Statements, found: int | None, *, migrate: bool) -> None:
+    oldest = 1 if migrate else sql.schema_version
+    if found is not None and not oldest <= found <= sql.schema_version:
         what = f"{url.shown}, schema {url.schema},"
-        raise SchemaMismatch(what, found=version, supported=SCHEMA_VERSION)
+        raise SchemaMismatch(what, found=found, supported=sql.schema_version)
+
+
+async def _recognise(connection: Connection, url: PostgresUrl, sql: Statements) -> UUID:
+    _, log_id = await connection.fetchrow(sql["meta"])
     events, commands, user = await connection.fetchrow(sql["may_append"])
     if not (events and commands):
         raise StorageDenied(

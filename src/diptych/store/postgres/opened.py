@@ -23,6 +23,7 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.group_commit import GroupCommit
+from diptych.store.migrating import Migrated
 from diptych.store.postgres.committing import Committer
 from diptych.store.postgres.creating import Facts, identify
 from diptych.store.postgres.join import Joiner
@@ -128,17 +129,12 @@ class OpenLog:
         return _HEARING if self._listener.live else _DEAF
 
 
-async def open_log(access: Access) -> OpenLog:
+async def open_log(access: Access, *, migrate: bool) -> OpenLog:
     """Raises: StoreError: the database cannot hold the log."""
     url, clock, patience, deadline = access.url, access.clock, access.patience, access.deadline
     sql = statements_for(url.schema)
-    reading = replace(_READING, seconds=min(_READING.seconds, deadline))
-    pool = Pool(url, reading, size=access.readers, patience=patience, deadline=deadline)
-    try:
-        async with pool.connection() as connection, cut_off(connection, deadline):
-            facts = await identify(connection, url, sql, clock or SystemClock())
-    except Exception as error:
-        raise translate(error, url.shown) from error
+    pool = _pool(access)
+    facts = await _identified(pool, access, migrate=migrate)
     log_id = facts.log_id
     return OpenLog(
         facts,
@@ -147,6 +143,35 @@ async def open_log(access: Access) -> OpenLog:
         joiner=Joiner(sql, log_id=log_id, shown=url.shown, clock=clock),
         listener=Listener(url, f"{url.schema}_log"),
     )
+
+
+async def migrate_log(access: Access) -> Migrated:
+    """Raises: StoreError: as `open_log`."""
+    pool = _pool(access)
+    try:
+        return (await _identified(pool, access, migrate=True)).schema
+    finally:
+        await pool.close()
+
+
+def _pool(access: Access) -> Pool:
+    reading = replace(_READING, seconds=min(_READING.seconds, access.deadline))
+    return Pool(
+        access.url,
+        reading,
+        size=access.readers,
+        patience=access.patience,
+        deadline=access.deadline,
+    )
+
+
+async def _identified(pool: Pool, access: Access, *, migrate: bool) -> Facts:
+    url, clock = access.url, access.clock or SystemClock()
+    try:
+        async with pool.connection() as connection, cut_off(connection, access.deadline):
+            return await identify(connection, url, clock=clock, migrate=migrate)
+    except Exception as error:
+        raise translate(error, url.shown) from error
 
 
 def _failed(error: BaseException) -> Exception:

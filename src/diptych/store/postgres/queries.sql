@@ -22,6 +22,9 @@ SELECT proname::text FROM pg_proc WHERE pronamespace = 'diptych'::regnamespace
 -- name: insert_meta
 INSERT INTO diptych.meta (schema_version, log_id) VALUES ($1, $2)
 
+-- name: set_version
+UPDATE diptych.meta SET schema_version = $1
+
 -- name: meta
 SELECT schema_version, uuid_send(log_id) FROM diptych.meta
 

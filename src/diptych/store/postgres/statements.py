@@ -6,19 +6,26 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from diptych.store.sql import statements
+from diptych.store.sql import migrations, statements
 
+_PACKAGE: Final = "diptych.store.postgres"
 _WRITTEN: Final = re.compile(r"\bdiptych\b(?=[.'])|(?<=SCHEMA )diptych\b")
 """Where the files name the schema. The names that a URL may give need no quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """`schema` creates tables, `functions` what they are named after, `queries` are the rest."""
+    """`schema` creates the tables of schema version 1, each of `migrations` leads to the next;
+    `functions` creates what its statements are named after; `queries` are the rest."""
 
     schema: Mapping[str, str]
+    migrations: tuple[Mapping[str, str], ...]
     functions: Mapping[str, str]
     queries: Mapping[str, str]
+
+    @property
+    def schema_version(self) -> int:
+        return 1 + len(self.migrations)
 
     def __getitem__(self, name: str) -> str:
         return self.queries[name]
@@ -28,7 +35,10 @@ class Statements:
 def statements_for(schema: str) -> Statements:
     """All of them, for the log in `schema`."""
     return Statements(
-        *(_named(file, schema) for file in ("schema.sql", "functions.sql", "queries.sql"))
+        _named("schema.sql", schema),
+        tuple(_named(file, schema) for file in migrations(_PACKAGE)),
+        _named("functions.sql", schema),
+        _named("queries.sql", schema),
     )
 
 
@@ -38,5 +48,5 @@ def script(several: Iterable[str]) -> str:
 
 
 def _named(file: str, schema: str) -> Mapping[str, str]:
-    found = statements("diptych.store.postgres", file)
+    found = statements(_PACKAGE, file)
     return {name: _WRITTEN.sub(schema, statement) for name, statement in found.items()}

@@ -50,7 +50,8 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.limits import check_key, check_load, check_read
-from diptych.store.postgres.opened import Access, OpenLog, open_log
+from diptych.store.migrating import Migrated
+from diptych.store.postgres.opened import Access, OpenLog, migrate_log, open_log
 from diptych.store.postgres.reading import PAGE_EVENTS, Wanted
 
 
@@ -59,9 +60,10 @@ class PostgresEventStore:
 
     `url` is `postgresql://user:password@host:port/database`; see `PostgresUrl` for several hosts,
     `?schema=` (default `diptych`) and `?pooler=transaction`. What of the schema is not there is
-    created. `readers` connections read, one appends, one listens. A server that is away is tried
-    again for `patience` seconds, by reads and appends alike; a call that it has not answered within
-    `deadline` seconds counts as lost.
+    created, and an older log is brought up to the schema of this code, unless `migrates` is set to
+    False before it is opened. `readers` connections read, one appends, one listens. A server that
+    is away is tried again for `patience` seconds, by reads and appends alike; a call that it has
+    not answered within `deadline` seconds counts as lost.
 
     Events are recorded at the time of the database server's clock; at that of `clock` if one is
     given, which is for tests. See `EventStore` for everything else.
@@ -84,6 +86,7 @@ class PostgresEventStore:
         driver()
         where = PostgresUrl.parse("log", url, schema=schema)
         self._access = Access(where, clock, readers, patience, deadline)
+        self.migrates = True
         self._opening = asyncio.Lock()
         self._opened: OpenLog | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -118,7 +121,14 @@ class PostgresEventStore:
         """Raises: StoreError: the database cannot hold the log; the message says what to do."""
         async with self._opening:
             if self._opened is None:
-                self._opened = await open_log(self._access)
+                self._opened = await open_log(self._access, migrate=self.migrates)
+
+    async def migrate(self) -> Migrated:
+        """Bring the schema up to that of this code, whatever `migrates` says; tell what it was.
+
+        Raises: StoreError: as `open`.
+        """
+        return await migrate_log(self._access)
 
     async def close(self) -> None:
         log, self._opened = self._opened, None

@@ -5,25 +5,15 @@ import os
 import time
 from pathlib import Path
 from typing import Final, Literal
-from uuid import UUID
 
 from diptych.clock import Clock
-from diptych.errors import (
-    SchemaMismatch,
-    StorageCorrupt,
-    StorageFull,
-    StorageReadOnly,
-    StoreError,
-)
-from diptych.failpoints import failpoint
+from diptych.errors import StorageCorrupt, StorageFull, StorageReadOnly, StoreError
 from diptych.sqlite_library import Connection, connect, primary_code, sqlite, translate
-from diptych.store.sqlite.rows import microseconds, uuid_of
-from diptych.store.sqlite.statements import SCHEMA, SQL
+from diptych.store.migrating import Migrated
+from diptych.store.sqlite.creating import Identified, identify, refuse_foreign
 
 Synchronous = Literal["FULL", "NORMAL"]
 
-APPLICATION_ID: Final = 0x44697074  # "Dipt", in the header of the file
-SCHEMA_VERSION: Final = 1
 PATIENCE: Final = 5.0
 """Seconds to wait for another process that holds the lock."""
 
@@ -48,9 +38,10 @@ _READING: Final = (
 
 
 def open_to_append(
-    path: Path, *, synchronous: Synchronous, clock: Clock
-) -> tuple[Connection, UUID]:
-    """The connection that appends, and the id of the log; creates the file if it is not there.
+    path: Path, *, synchronous: Synchronous, clock: Clock, migrate: bool = True
+) -> tuple[Connection, Identified]:
+    """The connection that appends, and which log it is; creates the file if it is not there, and
+    brings it up to date if it is of an older version and `migrate` is set.
 
     Raises: StoreError: it cannot be created, opened or written, or is no log of this version.
     """
@@ -59,16 +50,26 @@ def open_to_append(
     db = connect(path, timeout=PATIENCE)
     try:
         db.execute("BEGIN")
-        _refuse_foreign(db, path)
+        refuse_foreign(db, path, migrate=migrate)
         db.execute("COMMIT")
         _use_wal(db, path)
         db.execute(f"PRAGMA synchronous = {synchronous}")
         for setting in _APPENDING:
             db.execute(setting)
-        return db, _identify(db, path, clock)
+        return db, identify(db, path, clock, migrate=migrate)
     except Exception as error:
         db.close()
         raise translate(error, path) from error
+
+
+def migrate(path: Path, clock: Clock) -> Migrated:
+    """Bring the log up to the schema of this version; it may be open meanwhile.
+
+    Raises: StoreError: as `open_to_append`.
+    """
+    db, found = open_to_append(path, synchronous="FULL", clock=clock)
+    db.close()
+    return found.schema
 
 
 def open_to_read(path: Path, *, timeout: float) -> Connection:
@@ -155,17 +156,6 @@ def _cannot(error: OSError, path: Path, what: str) -> StoreError:
     return StorageReadOnly(f"{path}: cannot {what} ({error.strerror}); {advice}")
 
 
-def _refuse_foreign(db: Connection, path: Path) -> None:
-    """Look, in one snapshot, before anything in the file is changed."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application != APPLICATION_ID and (application or tables):
-        raise StoreError(f"{path} is another program's database: give the log a file of its own")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if tables and version != SCHEMA_VERSION:
-        raise SchemaMismatch(str(path), found=version, supported=SCHEMA_VERSION)
-
-
 def _use_wal(db: Connection, path: Path) -> None:
     """Changing the mode does not wait for other connections, so wait here."""
     deadline = time.monotonic() + PATIENCE
@@ -180,24 +170,3 @@ def _use_wal(db: Connection, path: Path) -> None:
         if mode != "wal":
             raise StoreError(f"{path}: this file system cannot hold a log; use a local disk")
         return
-
-
-def _identify(db: Connection, path: Path, clock: Clock) -> UUID:
-    """The id of the log; creates the tables of a new one. Finds out whether it can be written."""
-    db.execute("BEGIN IMMEDIATE")
-    _refuse_foreign(db, path)
-    if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        _create(db, clock)
-    (log_id,) = db.execute(SQL["log_id"]).fetchone()
-    failpoint("create.before_commit")
-    db.execute("COMMIT")
-    return uuid_of(log_id)
-
-
-def _create(db: Connection, clock: Clock) -> None:
-    for statement in SCHEMA.values():
-        db.execute(statement)
-    created_at = microseconds(clock.now())
-    db.execute(SQL["insert_meta"], (clock.new_id().bytes, created_at))
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

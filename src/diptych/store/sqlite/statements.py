@@ -2,7 +2,11 @@
 
 from typing import Final
 
-from diptych.store.sql import statements
+from diptych.store.sql import migrations, statements
 
-SCHEMA: Final = statements("diptych.store.sqlite", "schema.sql")
-SQL: Final = statements("diptych.store.sqlite", "queries.sql")
+_PACKAGE: Final = "diptych.store.sqlite"
+
+SCHEMA: Final = statements(_PACKAGE, "schema.sql")
+MIGRATIONS: Final = tuple(statements(_PACKAGE, file) for file in migrations(_PACKAGE))
+SCHEMA_VERSION: Final = 1 + len(MIGRATIONS)
+SQL: Final = statements(_PACKAGE, "queries.sql")

@@ -54,9 +54,10 @@ from diptych.store.contract import (
 )
 from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
+from diptych.store.migrating import Migrated
 from diptych.store.sqlite.appender import Appender
 from diptych.store.sqlite.committing import Committer
-from diptych.store.sqlite.file import Synchronous, open_to_append
+from diptych.store.sqlite.file import Synchronous, migrate, open_to_append
 from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import PAGE_EVENTS, Wanted
 from diptych.store.subscription import LogSignal
@@ -74,7 +75,8 @@ class SqliteEventStore:
 
     The file is created, readable by its owner only, if it is not there; so is its folder, but not
     the folders above. `synchronous="NORMAL"` appends faster, and a power cut may take what was
-    acknowledged last. See `EventStore` for everything else.
+    acknowledged last. An older log is brought up to the schema of this code when it is opened,
+    unless `migrates` is set to False before. See `EventStore` for everything else.
 
     Raises: ConfigurationError: `path` or `synchronous` is not one of these.
     """
@@ -95,6 +97,7 @@ class SqliteEventStore:
         self._path = Path(path)
         self._synchronous: Synchronous = synchronous
         self._clock: Clock = clock or SystemClock()
+        self.migrates = True
         self._opening = asyncio.Lock()
         self._opened: _OpenLog | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -122,7 +125,14 @@ class SqliteEventStore:
         async with self._opening:
             if self._opened is None:
                 start = partial(_Files, self._path, self._clock, self._synchronous)
-                self._opened = _OpenLog(await asyncio.to_thread(start))
+                self._opened = _OpenLog(await asyncio.to_thread(start, migrate=self.migrates))
+
+    async def migrate(self) -> Migrated:
+        """Bring the schema up to that of this code, whatever `migrates` says; tell what it was.
+
+        Raises: StoreError: as `open`.
+        """
+        return await asyncio.to_thread(migrate, _real(self._path), self._clock)
 
     async def close(self) -> None:
         log, self._opened = self._opened, None
@@ -229,16 +239,23 @@ class _OpenLog:
 class _Files:
     """The connections. Opening them blocks."""
 
-    def __init__(self, path: Path, clock: Clock, synchronous: Synchronous) -> None:
-        # SQLite follows links, so `-wal` stands beside the file that a link points to.
-        real = Path(os.path.realpath(path))
-        db, self.log_id = open_to_append(real, synchronous=synchronous, clock=clock)
+    def __init__(
+        self, path: Path, clock: Clock, synchronous: Synchronous, *, migrate: bool
+    ) -> None:
+        real = _real(path)
+        db, found = open_to_append(real, synchronous=synchronous, clock=clock, migrate=migrate)
+        self.log_id = found.log_id
         try:
             self.committer = Committer(db, real, clock)
             self.readers = Readers(real)
         except BaseException:
             db.close()
             raise
+
+
+def _real(path: Path) -> Path:
+    """SQLite follows links, so `-wal` stands beside the file that a link points to."""
+    return Path(os.path.realpath(path))
 
 
 def _failed(error: BaseException) -> Exception:
