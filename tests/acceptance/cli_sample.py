@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from diptych import Application, Projection, ProjectionTransaction, RecordedEvent
+from diptych.store.memory import MemoryEventStore
 from examples.orders.app import shop
 from examples.orders.order import order_events
 
@@ -27,6 +28,16 @@ def no_database() -> Application:
     """There is a text where the log should be."""
     (folder() / "there.db").write_text("this is not a database" * 1_000)
     return shop(f"sqlite:///{folder() / 'there.db'}", "sqlite://")
+
+
+def surprising() -> Application:
+    """What nobody foresaw happens when it is opened."""
+
+    class Surprising(MemoryEventStore):
+        async def open(self) -> None:
+            raise RuntimeError("the password is hunter2")
+
+    return Application(log=Surprising())
 
 
 def slow() -> Application:

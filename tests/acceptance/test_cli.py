@@ -192,11 +192,60 @@ def test_what_cannot_be_run_is_one_line(
         (["--help"], "Show how the views of an application are"),
         (["run", "--help"], "--until-caught-up"),
         (["status", "--help"], "Exit codes: 0"),
+        (["events", "--help"], "Show the last events of the log"),
+        (["--help"], "130  stopped by a signal"),
     ],
 )
 def test_help_says_what_there_is(words: list[str], says: str) -> None:
     shown = run_module("diptych.cli", *words)
     assert says in shown.stdout + shown.stderr
+
+
+def test_the_status_is_shown_again_and_again(databases: Databases) -> None:
+    command = ("diptych.cli", "status", "--watch", "--every", "0.1", "--json")
+    running = start_module(*command, **urls(databases))
+    assert running.stdout is not None
+    try:
+        for _ in range(2):
+            assert json.loads(running.stdout.readline())["head"] == 0
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=20) == 0
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_for_programs_a_projector_tells_in_json_what_has_changed(databases: Databases) -> None:
+    command = ("diptych.cli", "run", "--until-caught-up", "--json")
+    built = run_module(*command, **urls(databases))
+    lines = [json.loads(line) for line in built.stdout.splitlines()]
+    assert (built.returncode, lines[-1]["ready"]) == (0, True)
+
+
+def test_an_application_may_be_named_in_three_ways(databases: Databases) -> None:
+    for words, variable in ([], ""), (["--app", FACTORY], "no:thing"), ([], FACTORY):
+        shown = run_module("diptych.cli", "status", *words, DIPTYCH_APP=variable, **urls(databases))
+        assert shown.returncode == 0, shown.stderr
+
+
+def test_what_nobody_foresaw_is_one_line_without_its_words(tmp_path: Path) -> None:
+    command = ("status", "--app", "tests.acceptance.cli_sample:surprising")
+    ended = run_module("diptych.cli", *command, FOLDER=str(tmp_path))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1), ended.stderr
+    assert "diptych status: unexpected RuntimeError at cli_sample.py:" in ended.stderr
+    assert "hunter2" not in ended.stderr
+    all_of_it = run_module("diptych.cli", *command, FOLDER=str(tmp_path), DIPTYCH_TRACEBACK="1")
+    assert "RuntimeError: the password is hunter2" in all_of_it.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str) -> None:
+    script = run_module("diptych.cli", "completion", shell).stdout
+    assert f"_DIPTYCH_COMPLETE={shell}_complete" in script
+    words = {"COMP_WORDS": "diptych events t", "COMP_CWORD": "t" if shell == "fish" else "2"}
+    asked = {**words, "_DIPTYCH_COMPLETE": f"{shell}_complete"}
+    completed = run_module("diptych.cli", **asked)
+    assert "tail" in completed.stdout
 
 
 def test_without_its_extra_it_says_what_to_install() -> None:

@@ -1,19 +1,56 @@
-"""`project`: what `diptych run` does."""
+"""`diptych run`: builds the views of an application, for ever or until they are there."""
 
 import asyncio
+import logging
 from datetime import timedelta
 from typing import Final
 
-from rich.console import Console
+import click
 
 from diptych.app import Application
-from diptych.cli.watch import refuse_without_views, watch
+from diptych.cli.command import TARGET, command_path, log_to
+from diptych.cli.described import facts_of, refuse_without_views
+from diptych.cli.exits import DONE, FAILED
+from diptych.cli.output import Output
+from diptych.cli.watch import watch
 from diptych.errors import ProjectionStopped
 
 _AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
 
 
-async def project(app: Application, console: Console, *, until_caught_up: bool) -> int:
+@TARGET
+@click.option(
+    "--until-caught-up",
+    is_flag=True,
+    help="End when every view has reached the head of the log as it was at the start: in a"
+    " deployment, before the processes with the new code.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what is not a warning as well.")
+async def run(app: Application, out: Output, *, until_caught_up: bool, verbose: bool) -> int:
+    """Build the views of an application, without answering anybody.
+
+    Start as many of these as you like, on any machine that reaches both databases: they share the
+    views among them, and when one ends the others take over what it held. SIGTERM and Ctrl-C stop
+    it cleanly.
+
+    \b
+    Exit codes: 0 stopped, or with --until-caught-up caught up; 1 it cannot
+    run now (a database is away), or the views have not caught up: one has
+    stopped, or a signal came first; 2 the command line or the wiring of the
+    application is wrong, and trying again will not help.
+    """
+    log_to(out.console, logging.INFO if verbose else logging.WARNING)
+    try:
+        return await project(app, out, until_caught_up=until_caught_up)
+    except asyncio.CancelledError:
+        if until_caught_up:
+            out.note(f"{command_path()}: stopped before the views had caught up")
+            return FAILED
+        out.say("stopped")
+        return DONE
+
+
+async def project(app: Application, out: Output, *, until_caught_up: bool) -> int:
     """Open the application and build its views until this is cancelled, or they have caught up.
 
     Returns the exit code: 1 if views were to catch up and one has stopped.
@@ -23,11 +60,11 @@ async def project(app: Application, console: Console, *, until_caught_up: bool) 
     app.project = True
     async with app:
         for fact in app.report():
-            _say(console, fact)
+            out.say(fact)
         refuse_without_views(await app.ready())
-        watching = asyncio.create_task(watch(app, console), name="diptych-watch")
+        watching = asyncio.create_task(watch(app, out), name="diptych-watch")
         try:
-            return await (_catch_up(app, console) if until_caught_up else _for_ever(watching))
+            return await (_catch_up(app, out) if until_caught_up else _for_ever(watching))
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -35,18 +72,16 @@ async def project(app: Application, console: Console, *, until_caught_up: bool) 
 
 async def _for_ever(watching: "asyncio.Task[None]") -> int:
     await watching
-    return 0
+    return DONE
 
 
-async def _catch_up(app: Application, console: Console) -> int:
+async def _catch_up(app: Application, out: Output) -> int:
+    code = DONE
     try:
         await app.caught_up(timeout=_AS_LONG_AS_IT_TAKES)
+        out.say("all views have caught up")
     except ProjectionStopped as stopped:
-        _say(console, str(stopped))
-        return 1
-    _say(console, "all views have caught up")
-    return 0
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.say(str(stopped))
+        code = FAILED
+    out.json(facts_of(await app.ready(), log_id=str(app.log.id)))
+    return code

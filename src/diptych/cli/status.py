@@ -1,92 +1,111 @@
-"""`status`: how the views of an application are, as a table or as JSON."""
+"""`diptych status`: how the views of an application are, once or again and again."""
 
-import json
+import asyncio
 from collections.abc import Iterator
+from typing import Final
 
-from rich.console import Console
-from rich.table import Table
+import click
+from rich.console import Group
+from rich.live import Live
 from rich.text import Text
 
 from diptych.app import Application
-from diptych.cli.watch import holders_of, refuse_without_views
+from diptych.cli.command import TARGET
+from diptych.cli.described import facts_of, holders_of, refuse_without_views
+from diptych.cli.exits import DONE, FAILED
+from diptych.cli.output import Output, table_of
+from diptych.errors import StoreError
 from diptych.read.readiness import Readiness, State, ViewStatus
 
-_COLOURS = {
+_COLOURS: Final = {
     State.LIVE: "green",
     State.BUILDING: "yellow",
     State.BEHIND: "yellow",
     State.STUCK: "red",
     State.STOPPED: "red",
 }
+_HEADINGS: Final = ("view", "state", ">position", ">behind", ">lag", "projected by")
 
 
-async def status(app: Application, console: Console, *, as_json: bool) -> int:
-    """Show how the views are, without projecting; 0 if all are well, else 1.
+@TARGET
+@click.option("-w", "--watch", is_flag=True, help="Again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: the time between two looks.",
+)
+async def status(app: Application, out: Output, *, watch: bool, every: float) -> int:
+    """Show how the views of an application are, and who projects them.
 
-    Raises: DiptychError: a database cannot be asked.
+    It projects nothing itself. Views of code that has not run yet are registered, and shown as
+    being built.
+
+    \b
+    Exit codes: 0 all views can be read; 1 one is being built, stuck or
+    stopped, or a database is away; 2 as for `run`.
     """
     app.project = False
     async with app:
         found = await app.ready()
-        log_id = str(app.log.id)
-    refuse_without_views(found)
-    if as_json:
-        console.print(json.dumps(_facts(found, log_id)), markup=False, soft_wrap=True)
+        refuse_without_views(found)
+        if not watch:
+            _show(found, app, out)
+            return DONE if found.ready else FAILED
+        try:
+            await (_watch(app, out, every) if _is_live(out) else _repeat(app, out, every))
+        except asyncio.CancelledError:
+            return DONE
+    return DONE
+
+
+def _is_live(out: Output) -> bool:
+    return out.console.is_terminal and not out.as_json
+
+
+async def _watch(app: Application, out: Output, every: float) -> None:
+    """One table that changes in its place."""
+    with Live(console=out.console, auto_refresh=False, screen=False) as live:
+        while True:
+            try:
+                shown = _table(await app.ready(), app)
+            except StoreError as error:
+                shown = Group(Text(f"the databases cannot be asked: {error}", style="red"))
+            live.update(shown, refresh=True)
+            await asyncio.sleep(every)
+
+
+async def _repeat(app: Application, out: Output, every: float) -> None:
+    """One table, or one line of JSON, after the other."""
+    while True:
+        try:
+            _show(await app.ready(), app, out)
+        except StoreError as error:
+            out.note(f"the databases cannot be asked: {error}")
+        await asyncio.sleep(every)
+
+
+def _show(found: Readiness, app: Application, out: Output) -> None:
+    if out.as_json:
+        out.json(facts_of(found, log_id=str(app.log.id)))
     else:
-        _print(found, log_id, console)
-    return 0 if found.ready else 1
+        out.console.print(_table(found, app), soft_wrap=True)
 
 
-def _print(found: Readiness, log_id: str, console: Console) -> None:
-    console.print(f"log {log_id}, head {found.head:,}", highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("view", "state"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("position", "behind", "lag"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("projected by", overflow="fold")
-    for view in found.views:
-        for row in _rows(view):
-            table.add_row(*row)
-    console.print(table)
-    for view in found.views:
-        if view.error:
-            console.print(f"{view.name}: {view.error}", markup=False, soft_wrap=True)
+def _table(found: Readiness, app: Application) -> Group:
+    errors = [Text(f"{view.name}: {view.error}") for view in found.views if view.error]
+    rows = (row for view in found.views for row in _rows(view))
+    heading = Text(f"log {app.log.id}, head {found.head:,}")
+    return Group(heading, table_of(_HEADINGS, rows), *errors)
 
 
-def _rows(view: ViewStatus) -> Iterator[tuple[Text, ...]]:
+def _rows(view: ViewStatus) -> Iterator[tuple[Text | str, ...]]:
     """One for the view; if it is split, one more for each partition."""
     state = Text(view.state.value, style=_COLOURS[view.state])
     lag = f"{view.lag.total_seconds():,.1f} s"
-    numbers = (f"{view.position:,}", f"{view.behind:,}", lag)
-    yield Text(view.name), state, *map(Text, numbers), Text(holders_of(view))
+    yield view.name, state, f"{view.position:,}", f"{view.behind:,}", lag, holders_of(view)
     if len(view.slots) > 1:
         for slot in view.slots:
-            cells = (f"  part {slot.partition}", "", f"{slot.position:,}", "", "", slot.holder)
-            yield tuple(map(Text, cells))
-
-
-def _facts(found: Readiness, log_id: str) -> dict[str, object]:
-    return {
-        "ready": found.ready,
-        "log_id": log_id,
-        "head": found.head,
-        "views": [_view_facts(view) for view in found.views],
-    }
-
-
-def _view_facts(view: ViewStatus) -> dict[str, object]:
-    return {
-        "name": view.name,
-        "fingerprint": view.fingerprint,
-        "revision": view.revision,
-        "state": view.state.value,
-        "position": view.position,
-        "behind": view.behind,
-        "lag_seconds": round(view.lag.total_seconds(), 3),
-        "error": view.error,
-        "slots": [
-            {"partition": each.partition, "position": each.position, "holder": each.holder}
-            for each in view.slots
-        ],
-    }
+            yield f"  part {slot.partition}", "", f"{slot.position:,}", "", "", slot.holder

@@ -1,7 +1,9 @@
-"""`load`: the application that `MODULE:FACTORY` stands for."""
+"""`declared` and `load`: which application is meant, and what `MODULE:FACTORY` stands for."""
 
 import inspect
+import os
 import sys
+import tomllib
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -14,13 +16,47 @@ from typing import Final
 from diptych.app import Application
 from diptych.errors import ConfigurationError, DiptychError
 
+VARIABLE: Final = "DIPTYCH_APP"
+_FILE: Final = "pyproject.toml"
 _FORM: Final = "write MODULE:FACTORY, as in examples.orders.app:application"
 
 
-def load(target: str) -> Application:
+def declared(option: str | None, argument: str | None = None) -> tuple[str, Path]:
+    """Which application is meant, and the folder that its modules are looked for in first.
+
+    The command line comes first, then the variable `DIPTYCH_APP`, then `app` in `[tool.diptych]`
+    of the `pyproject.toml` of this folder, or of the nearest one above that has such a table.
+
+    Raises: ConfigurationError: nothing says it, or two things do.
+    """
+    if option and argument:
+        raise ConfigurationError(f"both --app and {argument!r} name an application: give one")
+    if named := option or argument or os.environ.get(VARIABLE):
+        return named, Path.cwd()
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (file := folder / _FILE).is_file() and (found := _app_in(file)) is not None:
+            return found, folder
+    raise ConfigurationError(
+        f"no application is named: write --app MODULE:FACTORY, set {VARIABLE}, or write app ="
+        f' "MODULE:FACTORY" under [tool.diptych] in {_FILE}'
+    )
+
+
+def _app_in(file: Path) -> str | None:
+    try:
+        table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("diptych", {})
+        found = table.get("app")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}") from error
+    if found is not None and not isinstance(found, str):
+        raise ConfigurationError(f"app in [tool.diptych] of {file} is not text: {_FORM}")
+    return found
+
+
+def load(target: str, folder: Path | None = None) -> Application:
     """The application that a factory returns, or that a module holds; not opened yet.
 
-    The working directory is looked in first, as `python -m` does.
+    `folder`, without it the working directory, is looked in first, as `python -m` does.
 
     Raises: ConfigurationError: there is none; one line that says why. DiptychError: the factory's.
     """
@@ -28,7 +64,7 @@ def load(target: str) -> Application:
     names = [*module_name.split("."), *path.split(".")]
     if not all(name.isidentifier() for name in names):
         raise ConfigurationError(f"{target!r}: {_FORM}")
-    module: object = _import(module_name)
+    module: object = _import(module_name, folder or Path.cwd())
     found = reduce(_attribute, path.split("."), module)
     if isinstance(found, Application):
         return found
@@ -39,16 +75,16 @@ def load(target: str) -> Application:
     return _call(found, target)
 
 
-def _import(name: str) -> ModuleType:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+def _import(name: str, folder: Path) -> ModuleType:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _failed(f"the module {name} cannot be imported", error) from error
         raise ConfigurationError(
-            f"there is no module {error.name} here ({Path.cwd()}) or among the installed ones"
+            f"there is no module {error.name} here ({folder}) or among the installed ones"
         ) from error
     except DiptychError:
         raise

@@ -1,14 +1,14 @@
 """`watch`: tells what becomes of the views, line by line, with a bar for each on a terminal."""
 
 import asyncio
-from datetime import timedelta
 from typing import Final, NoReturn
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from diptych.app import Application
-from diptych.errors import ConfigurationError, StoreError
+from diptych.cli.described import facts_of, holders_of, left, line_of
+from diptych.cli.output import Output
+from diptych.errors import StoreError
 from diptych.read.readiness import Readiness, State, ViewStatus
 
 _LOOK_EVERY: Final = 0.5
@@ -16,96 +16,69 @@ _TELL_EVERY: Final = 20
 """Looks between two lines about a view that is being built, where there is no terminal."""
 
 
-async def watch(app: Application, console: Console) -> NoReturn:
+async def watch(app: Application, out: Output) -> NoReturn:
     """Look at the views again and again, and tell what has changed."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     left_ = TextColumn("{task.fields[left]}")
-    terminal = console.is_terminal
-    with Progress(*columns, left_, console=console, transient=True, disable=not terminal) as bars:
-        teller = _Teller(bars)
+    bars_ = out.console.is_terminal and not out.as_json
+    with Progress(*columns, left_, console=out.console, transient=True, disable=not bars_) as bars:
+        teller = _Teller(bars, out)
         while True:
             try:
-                teller.tell(await app.ready())
+                found = await app.ready()
             except StoreError as error:
                 teller.trouble(str(error))
+            else:
+                if teller.tell(found):
+                    out.json(facts_of(found, log_id=str(app.log.id)))
             await asyncio.sleep(_LOOK_EVERY)
-
-
-def refuse_without_views(found: Readiness) -> None:
-    """Raises: ConfigurationError: there is nothing to project or to show."""
-    if not found.views:
-        raise ConfigurationError("the application has no views or projections")
-
-
-def line_of(view: ViewStatus) -> str:
-    """How a view is, in one line."""
-    text = f"{view.name}: {view.state.value} at {view.position:,}"
-    if view.behind:
-        text += f" of {view.head:,} ({view.progress:.0%}){left(view)}"
-    return f"{text}: {view.error}" if view.error else text
-
-
-def left(view: ViewStatus) -> str:
-    if view.time_left is None:
-        return ""
-    return f", {_duration(view.time_left)} left"
-
-
-def holders_of(view: ViewStatus) -> str:
-    """Who projects it: the processes that hold its partitions."""
-    holders = {slot.holder: slot.mine for slot in view.slots}
-    named = [
-        f"{holder or 'nobody'}{' (this process)' if mine else ''}"
-        for holder, mine in sorted(holders.items())
-    ]
-    return ", ".join(named)
-
-
-def _duration(time: timedelta) -> str:
-    seconds = max(round(time.total_seconds()), 1)
-    if seconds < 100:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
 
 
 class _Teller:
     """Remembers what it told, so that it tells each thing once."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars, self._shown = bars, dict[str, TaskID]()
+    def __init__(self, bars: Progress, out: Output) -> None:
+        self._bars, self._out, self._shown = bars, out, dict[str, TaskID]()
         self._states: dict[str, tuple[State, str]] = {}
         self._holders: dict[str, str] = {}
         self._trouble, self._looks = "", 0
-        self._terminal = bars.console.is_terminal
+        self._terminal = not bars.disable
 
     def trouble(self, what: str) -> None:
         if what != self._trouble:
-            self._say(f"the databases cannot be asked, trying again: {what}")
+            self._out.note(f"the databases cannot be asked, trying again: {what}")
         self._trouble = what
 
-    def tell(self, found: Readiness) -> None:
+    def tell(self, found: Readiness) -> bool:
+        """Whether there was anything new."""
         if self._trouble:
-            self._say("the databases answer again")
+            self._out.note("the databases answer again")
         self._trouble = ""
         self._looks += 1
+        new = False
         for view in found.views:
-            self._tell_holders(view)
-            self._tell_state(view)
+            new |= self._tell_holders(view)
+            new |= self._tell_state(view)
             if self._terminal:
                 self._move_bar(view)
+        return new
 
-    def _tell_state(self, view: ViewStatus) -> None:
+    def _tell_state(self, view: ViewStatus) -> bool:
         building = view.state is State.BUILDING and self._looks % _TELL_EVERY == 0
         now = (view.state, view.error)
-        if self._states.get(view.name) != now or (building and not self._terminal):
-            self._say(line_of(view))
+        new = self._states.get(view.name) != now or (building and not self._terminal)
+        if new:
+            self._out.say(line_of(view))
         self._states[view.name] = now
+        return new
 
-    def _tell_holders(self, view: ViewStatus) -> None:
+    def _tell_holders(self, view: ViewStatus) -> bool:
         holders = holders_of(view)
-        if self._holders.get(view.name) != holders:
-            self._say(f"{view.name}: projected by {holders}")
+        new = self._holders.get(view.name) != holders
+        if new:
+            self._out.say(f"{view.name}: projected by {holders}")
         self._holders[view.name] = holders
+        return new
 
     def _move_bar(self, view: ViewStatus) -> None:
         task = self._shown.get(view.name)
@@ -116,6 +89,3 @@ class _Teller:
         if task is None:
             task = self._shown[view.name] = self._bars.add_task(view.name, left="")
         self._bars.update(task, completed=view.position, total=view.head, left=left(view)[2:])
-
-    def _say(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)

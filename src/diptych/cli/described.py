@@ -1,0 +1,74 @@
+"""How a view is: in words for people, in facts for programs."""
+
+from datetime import timedelta
+
+from diptych.errors import ConfigurationError
+from diptych.read.readiness import Readiness, ViewStatus
+
+
+def refuse_without_views(found: Readiness) -> None:
+    """Raises: ConfigurationError: there is nothing to project or to show."""
+    if not found.views:
+        raise ConfigurationError("the application has no views or projections")
+
+
+def line_of(view: ViewStatus) -> str:
+    """How a view is, in one line."""
+    text = f"{view.name}: {view.state.value} at {view.position:,}"
+    if view.behind:
+        text += f" of {view.head:,} ({view.progress:.0%}){left(view)}"
+    return f"{text}: {view.error}" if view.error else text
+
+
+def left(view: ViewStatus) -> str:
+    if view.time_left is None:
+        return ""
+    return f", {duration(view.time_left)} left"
+
+
+def holders_of(view: ViewStatus) -> str:
+    """Who projects it: the processes that hold its partitions."""
+    holders = {slot.holder: slot.mine for slot in view.slots}
+    named = [
+        f"{holder or 'nobody'}{' (this process)' if mine else ''}"
+        for holder, mine in sorted(holders.items())
+    ]
+    return ", ".join(named)
+
+
+def duration(time: timedelta) -> str:
+    """Rounded to what matters: `1 s`, `12 min`, `3.4 h`, `9.1 d`."""
+    seconds = max(round(time.total_seconds()), 1)
+    if seconds < 100:
+        return f"{seconds} s"
+    if seconds < 6_000:
+        return f"{seconds // 60} min"
+    return f"{seconds / 3_600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
+
+
+def facts_of(found: Readiness, *, log_id: str) -> dict[str, object]:
+    """All of it, as JSON is made of it."""
+    return {
+        "ready": found.ready,
+        "log_id": log_id,
+        "head": found.head,
+        "views": [_view_facts(view) for view in found.views],
+    }
+
+
+def _view_facts(view: ViewStatus) -> dict[str, object]:
+    return {
+        "name": view.name,
+        "fingerprint": view.fingerprint,
+        "revision": view.revision,
+        "state": view.state,
+        "position": view.position,
+        "behind": view.behind,
+        "lag_seconds": view.lag,
+        "max_lag_seconds": view.max_lag,
+        "error": view.error,
+        "slots": [
+            {"partition": each.partition, "position": each.position, "holder": each.holder}
+            for each in view.slots
+        ],
+    }
