@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.logging import RichHandler
 
+from diptych.app import Application
 from diptych.cli.exits import FAILED, STOPPED, code_of
 from diptych.cli.output import Output
 from diptych.cli.plain import as_line
@@ -44,11 +45,18 @@ def add(group: click.Group, name: str, body: Body) -> None:
     def start(*, app: str | None, as_json: bool, **words: Any) -> None:
         out, target = Output(as_json=as_json), words.pop("target", None)
         log_to(out.notes, logging.ERROR)
-        sys.exit(_code(lambda: body(load(*declared(app, target)), out, **words), out))
+        sys.exit(_code(lambda: body(_operated(app, target), out, **words), out))
 
     own: Sequence[click.Parameter] = getattr(body, "__click_params__", ())
     params: list[click.Parameter] = [*reversed(own), _APP, _JSON]
     group.add_command(click.Command(name, callback=start, params=params, help=inspect.getdoc(body)))
+
+
+def _operated(option: str | None, argument: str | None) -> Application:
+    """An operator's process projects nothing, unless the command is `run`."""
+    app = load(*declared(option, argument))
+    app.project, app.operating = False, True
+    return app
 
 
 def log_to(console: Console, level: int) -> None:

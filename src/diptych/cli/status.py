@@ -20,6 +20,7 @@ from diptych.read.readiness import Readiness, State, ViewStatus
 _COLOURS: Final = {
     State.LIVE: "green",
     State.BUILDING: "yellow",
+    State.UNBUILT: "yellow",
     State.BEHIND: "yellow",
     State.STUCK: "red",
     State.STOPPED: "red",
@@ -44,10 +45,9 @@ async def status(app: Application, out: Output, *, watch: bool, every: float) ->
     being built.
 
     \b
-    Exit codes: 0 all views can be read; 1 one is being built, stuck or
-    stopped, or a database is away; 2 as for `run`.
+    Exit codes: 0 all views can be read; 1 one is being built or waits
+    for it, is stuck or stopped, or a database is away; 2 as for `run`.
     """
-    app.project = False
     async with app:
         found = await app.ready()
         refuse_without_views(found)
