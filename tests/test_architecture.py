@@ -18,7 +18,7 @@ GROUND_FLOOR = (
     *("messages", "clock", "failpoints", "tokens", "worker"),
     *("errors/__init__", "errors/kinds", "errors/rejected", "errors/again"),
     *("errors/store", "errors/operating"),
-    *("read/fingerprint", "read/described", "read/normal_form", "read/sources"),
+    *("rules/fingerprint", "rules/described", "rules/normal_form", "rules/sources"),
 )
 PUBLIC = {"diptych", "diptych.telemetry", "diptych.testing", "diptych.web"}
 WRITE_MODEL = {"dataclasses", "datetime", "decimal", "enum", "typing", "uuid", "collections.abc"}

@@ -128,6 +128,13 @@ class Events(Generic[E_co]):
     def __repr__(self) -> str:
         return f"Events({self.category!r})"
 
+    @property
+    def parts(self) -> list[object]:
+        """What decides which objects stored events become: a part of the fingerprint of each rule
+        that is given them."""
+        upcasters = [(each.old, each.new, each.change) for each in self.upcasters]
+        return [self.category, *self.names.items(), *upcasters, sorted(self.ignored)]
+
     def encode(
         self, event: object, *, event_id: UUID, occurred_at: datetime | None = None
     ) -> EventData:

@@ -15,8 +15,8 @@ from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
 from diptych.read.database import Snapshot, Transaction, Wanted
-from diptych.read.fingerprint import fingerprint
 from diptych.read.table import ViewTable, check_table_name
+from diptych.rules.fingerprint import fingerprint
 from diptych.store.contract import category_of
 
 _SLICE: Final = 1_000
@@ -108,7 +108,7 @@ class ReadModel(ABC):
 
         Raises ConfigurationError: the source of the rule cannot be followed.
         """
-        stored = [part for family in self.families for part in _stored(family)]
+        stored = [part for family in self.families for part in family.parts]
         rule = [*self._parts, *stored] if self._version is None else [self._version]
         try:
             return fingerprint(*rule, *self._shape, kinds={sa.Table: table_content})
@@ -155,9 +155,3 @@ def table_content(table: sa.Table) -> list[object]:
     filled = (each for column in table.columns for each in (column.default, column.onupdate))
     defaults = [getattr(each, "arg", each) for each in filled if each is not None]
     return [*(str(each.compile(dialect=_DIALECT)) for each in made), *defaults]
-
-
-def _stored(family: Events[Any]) -> list[object]:
-    """What decides which objects the stored events of a family become."""
-    upcasters = [(each.old, each.new, each.change) for each in family.upcasters]
-    return [family.category, *family.names.items(), *upcasters, sorted(family.ignored)]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVar
 
-from diptych.read.fingerprint import fingerprint
+from diptych.rules.fingerprint import fingerprint
 
 VAT = Decimal("0.19")
 GRACE = timedelta(days=3)

@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from diptych.read.fingerprint import fingerprint
 from diptych.read.model import table_content
+from diptych.rules.fingerprint import fingerprint
 
 
 def table(*extra: Any, default: Any = None) -> sa.Table:

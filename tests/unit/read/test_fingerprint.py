@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import diptych
-from diptych.read.fingerprint import fingerprint
+from diptych.rules.fingerprint import fingerprint
 from tests.unit.read import fingerprint_sample
 
 SAMPLE = Path(fingerprint_sample.__file__)

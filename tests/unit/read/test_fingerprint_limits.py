@@ -25,7 +25,7 @@ import pytest
 
 from diptych.errors import ConfigurationError
 from diptych.read.columns import Places
-from diptych.read.fingerprint import fingerprint
+from diptych.rules.fingerprint import fingerprint
 
 Import = Callable[..., ModuleType]
 

@@ -29,8 +29,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from diptych.read.described import described, public_name, refuse, registered
-from diptych.read.normal_form import (
+from diptych.rules.described import described, public_name, refuse, registered
+from diptych.rules.normal_form import (
     Chain,
     Definition,
     base_names,
@@ -39,7 +39,7 @@ from diptych.read.normal_form import (
     class_chains,
     text_of,
 )
-from diptych.read.sources import Libraries, module_of, source_of_function, sources_of_class
+from diptych.rules.sources import Libraries, module_of, source_of_function, sources_of_class
 
 _MADE_BY_CODE = 1 << 9
 """The flag Py_TPFLAGS_HEAPTYPE; the others are built into the interpreter and never change."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
-from diptych.read.normal_form import Definition, definitions
+from diptych.rules.normal_form import Definition, definitions
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
