@@ -286,6 +286,12 @@ class Application:
         """Whether this process should get requests, and how each view stands."""
         return await self._right.readiness()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is open and all its parts run. If not, only a new process helps; what is
+        amiss with a database or a view is told by `ready` instead."""
+        return self._opened is not None and self._right.alive
+
     async def caught_up(
         self, position: int | None = None, *, timeout: timedelta = timedelta(hours=1)
     ) -> None:

@@ -57,6 +57,11 @@ class Projecting:
     def worker(self) -> str:
         return self._leases.worker.id
 
+    @property
+    def alive(self) -> bool:
+        """Whether what looks after the projectors still does; only a bug could end it."""
+        return self._watch is not None and not self._watch.done()
+
     async def stop(self) -> None:
         """End the projectors, each after or without its transaction, and give all slots back."""
         if self._watch is not None:

@@ -158,6 +158,12 @@ class ReadSide:
             clock=self._clock,
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether all that runs here still does; False before the opening and after the end."""
+        running = self._running
+        return running is not None and (running.projecting is None or running.projecting.alive)
+
     async def reached(self, position: int, *, timeout: timedelta) -> None:
         """Wait until every view and projection has finished everything up to `position`.
 

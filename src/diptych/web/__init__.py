@@ -3,7 +3,7 @@
 from diptych.web.decode import from_body, from_parameters
 from diptych.web.edge import Edge, json_response
 from diptych.web.guard import Guard, Limits
-from diptych.web.health import add_health_routes, lifespan
+from diptych.web.health import add_health_routes, add_metrics_route, lifespan
 from diptych.web.openapi import Document
 from diptych.web.problems import Problem, Problems, RequestRefused
 from diptych.web.serve import listen, serve
@@ -20,6 +20,7 @@ __all__ = [
     "Worker",
     "WorkerFailed",
     "add_health_routes",
+    "add_metrics_route",
     "from_body",
     "from_parameters",
     "json_response",

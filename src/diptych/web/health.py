@@ -1,10 +1,12 @@
-"""The lifespan of an application inside FastAPI, and what a load balancer asks it."""
+"""The lifespan of an application inside FastAPI, and what load balancers and Prometheus ask it."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from typing import Protocol
 
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import Response
 
 from diptych.app import Application
@@ -24,12 +26,35 @@ def lifespan(app: Application) -> Callable[[FastAPI], AbstractAsyncContextManage
     return run
 
 
+class Metrics(Protocol):
+    """`diptych.telemetry.Prometheus`, or what else can tell its metrics."""
+
+    def text(self, accept: str = "") -> tuple[bytes, str]: ...
+
+
+def add_metrics_route(api: FastAPI, metrics: Metrics, *, path: str = "/metrics") -> None:
+    """`GET /metrics` for Prometheus. It names commands and views: let only your own network ask.
+
+    Of several workers on one socket any may answer: see `Prometheus` for how they share.
+    """
+
+    @api.get(path, include_in_schema=False)
+    async def metrics_(request: Request) -> Response:
+        text, content_type = metrics.text(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+
+
 def add_health_routes(api: FastAPI, app: Application) -> None:
-    """`GET /livez`: the process answers. `GET /readyz`: 200 if it should get requests, else 503."""
+    """`GET /livez`: 200 while this process works, 503 if it must be started anew; it asks no
+    database. `GET /readyz`: 200 if it should get requests, else 503."""
 
     @api.get("/livez", include_in_schema=False)
     async def livez() -> Response:
-        return json_response({"alive": True})
+        if app.alive:
+            return json_response({"alive": True})
+        return Problem(
+            status=503, code="not-alive", detail="A part of this process has ended: start it anew."
+        ).response()
 
     @api.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
@@ -56,7 +81,9 @@ def _views(found: Readiness) -> list[dict[str, object]]:
             "name": view.name,
             "state": view.state.value,
             "position": view.position,
+            "behind": view.behind,
             "lag_seconds": round(view.lag.total_seconds(), 3),
+            "max_lag_seconds": view.max_lag.total_seconds(),
             "seconds_left": _seconds(view.time_left),
         }
         for view in found.views
