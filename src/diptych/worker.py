@@ -47,6 +47,17 @@ def is_gone(process: str) -> bool:
     return state in {"Z", "X"} or (bool(start) and start != started)
 
 
+def state_of(process: str) -> str:
+    """`gone`, `stopped` (by a signal or a debugger), `running`; `elsewhere` if it runs on another
+    machine, or where its number is not visible."""
+    machine, pid, _ = process.split(" ")
+    if os.name != "posix" or machine != _machine():
+        return "elsewhere"
+    if is_gone(process):
+        return "gone"
+    return "stopped" if _state_and_start(int(pid))[0] in {"T", "t"} else "running"
+
+
 def _machine() -> str:
     """On Linux a boot and a namespace of process numbers: two containers are two machines.
 
