@@ -3,7 +3,7 @@
 All of it is pure: what is looked at, and when, is in `diptych.read.why`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from diptych.read.blocker import Blocker
 from diptych.read.evidence import Evidence, Holder, Part
 from diptych.read.explanation import Cause, Why
 from diptych.read.schema import DIVERGED, RETRYING, STOPPED
-from diptych.read.worker import state_of
+from diptych.worker import state_of
 
 _AWAY: Final = "StorageUnavailable"
 """How the reason of an error begins that says that a database does not answer."""
@@ -20,16 +20,22 @@ _AWAY: Final = "StorageUnavailable"
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is known of a view. `moved`: it has got further while it was looked at. `errors` are
-    those of projectors in this process, which may be unable to write theirs down. `asks`: it is
-    built only by command. Positions a second are 0 where they are not known."""
+    those of projectors in this process, by partition; they may be unable to write theirs down.
+    `asks`: it is built by command only. `per_second` is 0 where it is not known."""
 
     evidence: Evidence
     head: int
     moved: bool = False
     blockers: Sequence[Blocker] = ()
-    errors: dict[int, str] = field(default_factory=dict)
+    errors: Mapping[int, str] = field(default_factory=dict)
     asks: bool = False
     per_second: float = 0.0
+
+
+def is_plain(found: Circumstances) -> bool:
+    """Whether to look any longer would tell nothing more."""
+    waits = any(_decided(found)) or any(_halted(found))
+    return waits or found.evidence.position >= found.head
 
 
 def causes_of(found: Circumstances) -> tuple[Cause, ...]:
@@ -55,7 +61,7 @@ def _decided(found: Circumstances) -> Iterator[Cause]:
     if found.asks and not view.complete and not view.last.holder:
         yield Cause(
             Why.UNBUILT,
-            "its table for this code is not built: the view declares rebuild='ask'",
+            "its table for this code is not complete, and it is built by command only",
             f"diptych rebuild {view.view}",
         )
 
@@ -185,9 +191,7 @@ def _unclaimed(view: Evidence) -> Cause:
 def _gone(view: Evidence, holder: Holder, facts: dict[str, str | int | float | None]) -> Cause:
     heirs = [each for each in view.able if each.process != holder.process]
     heir = "another takes over at once" if heirs else "start another: diptych run"
-    return Cause(
-        Why.HOLDER_GONE, f"{holder.name} held it, and that process has ended", heir, facts
-    )
+    return Cause(Why.HOLDER_GONE, f"{holder.name} held it, and that process has ended", heir, facts)
 
 
 def _silent(view: Evidence, holder: Holder, facts: dict[str, str | int | float | None]) -> Cause:

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from diptych.errors import CheckpointDiverged, ProjectionStopped, StoreError
+from diptych.read.blocker import Blocker
 from diptych.read.table import ViewTable
 from diptych.store.contract import Point
 
@@ -208,6 +209,15 @@ class ReadDatabase(Protocol):
         """Have `heard` called when another process says that it moved a checkpoint.
 
         It is only a hint, and on SQLite nothing can be heard: `glance` has to do.
+        """
+        ...
+
+    async def blockers(self, tables: Sequence[str]) -> Sequence[Blocker]:
+        """Who keeps writers of these tables waiting at this moment, as far as that can be told.
+
+        It takes part in no lock and in no pool: it answers while all else waits.
+
+        Raises: StoreError.
         """
         ...
 

@@ -124,9 +124,7 @@ def _part(row: sa.Row[Any]) -> Part:
     )
 
 
-async def _workers(
-    snapshot: Snapshot, revision: int
-) -> tuple[Sequence[Holder], Sequence[Holder]]:
+async def _workers(snapshot: Snapshot, revision: int) -> tuple[Sequence[Holder], Sequence[Holder]]:
     columns = WORKERS.c
     alive = sa.select(columns.name, columns.process, columns.revisions, _LEFT).where(_LEFT > 0)
     able: list[Holder] = []

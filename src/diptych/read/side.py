@@ -12,11 +12,13 @@ from diptych.errors import (
     ConfigurationError,
     ConsistencyTimeout,
     StoreClosed,
+    UnknownView,
 )
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
 from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Standing
+from diptych.read.explanation import Explanation
 from diptych.read.lease import TTL, Leases
 from diptych.read.model import ReadModel
 from diptych.read.observer import Observer, Observers
@@ -27,6 +29,7 @@ from diptych.read.readiness import Readiness, readiness
 from diptych.read.revision import Target, register
 from diptych.read.signal import CheckpointSignal
 from diptych.read.targets import Targets
+from diptych.read.why import Detective
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
 from diptych.worker import Worker
@@ -157,6 +160,20 @@ class ReadSide:
             database=self._database,
             clock=self._clock,
         )
+
+    async def why(self, view: str) -> Explanation:
+        """Raises: UnknownView."""
+        running = self._opened()
+        model = next((each for each in self._models if each.name == view), None)
+        if model is None:
+            raise UnknownView(view, known=[each.name for each in self._models])
+        projecting = running.projecting
+        detective = Detective(
+            store=self._store,
+            database=self._database,
+            projectors=projecting.projectors if projecting else {},
+        )
+        return await detective.why(model)
 
     @property
     def alive(self) -> bool:

@@ -67,7 +67,7 @@ class Agreements:
     def look(self, found: Readiness) -> None:
         """Compare with what was so before, and tell what has changed."""
         for view in found.views:
-            if view.state is not State.BUILDING:
+            if view.state not in {State.BUILDING, State.UNBUILT}:
                 for name, words in self._changes(view):
                     if _speaks_for(view):
                         _tell(name, view, words)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.postgres_library.errors import is_passing
 from diptych.postgres_library.url import PostgresUrl
+from diptych.read.blocker import Blocker
 from diptych.read.compiled import Compiled
 from diptych.read.database import Snapshot, Standing, Transaction, Wanted
 from diptych.read.postgres.connection import Begin, Begins, Connection
@@ -145,6 +146,9 @@ class PostgresReadDatabase:
 
     def listen(self, heard: Callable[[], None]) -> None:
         self._opened().watch.heard = heard
+
+    async def blockers(self, tables: Sequence[str]) -> Sequence[Blocker]:
+        return await self._opened().blockers(tables)
 
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
         return search_condition(table)

@@ -1,13 +1,15 @@
 """What exists while a PostgreSQL read database is open: its pools, and who watches it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from diptych.postgres_library.connection import Wanted, connect
 from diptych.postgres_library.url import PostgresUrl
+from diptych.read.blocker import Blocker
+from diptych.read.postgres.blockers import blockers
 from diptych.read.postgres.connection import Begin, Connection
 from diptych.read.postgres.cores import Cores
 from diptych.read.postgres.pool import Pool
@@ -20,6 +22,7 @@ _QUERY: Final = "diptych query"
 _PROJECT: Final = "diptych project"
 _LEASE: Final = "diptych lease"
 _WATCH: Final = "diptych watch"
+_EXPLAIN: Final = "diptych why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,17 @@ class Opened:
                 await check_replica(connection, self._servers.primary, log_id=log_id)
         finally:
             self.queries.give_after(connection, _nothing())
+
+    async def blockers(self, tables: Sequence[str]) -> Sequence[Blocker]:
+        """Over a connection of its own: those of the pools may all be waiting for that lock.
+
+        Raises: StoreError.
+        """
+        connection = await self._to(self._servers.primary, _EXPLAIN)()
+        try:
+            return await blockers(connection, self._servers.primary.schema, tables)
+        finally:
+            connection.close()
 
     @property
     def report(self) -> str:

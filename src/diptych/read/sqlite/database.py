@@ -13,7 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from diptych.errors import ConfigurationError, StoreClosed
+from diptych.read.blocker import Blocker
 from diptych.read.database import Snapshot, Transaction, Wanted
+from diptych.read.sqlite.blockers import writers
 from diptych.read.sqlite.connection import Connection, Cores
 from diptych.read.sqlite.file import make_file, prepare_file
 from diptych.read.sqlite.pool import Pool
@@ -147,6 +149,10 @@ class SqliteReadDatabase:
     def listen(self, heard: Callable[[], None]) -> None:
         """Nothing is said between processes: a glance costs two microseconds."""
 
+    async def blockers(self, tables: Sequence[str]) -> Sequence[Blocker]:  # noqa: ARG002
+        """One lock is for all tables."""
+        return await asyncio.to_thread(writers, self._opened().path)
+
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
         return search_condition(table)
 
@@ -164,8 +170,8 @@ class _Open:
 
     def __init__(self, path: Path | None, *, cores: Cores, readers: int) -> None:
         self._folder = tempfile.TemporaryDirectory() if path is None else None
-        self._path = path or Path(self._folder.name if self._folder else "") / "read.db"
-        make_file(self._path)
+        self.path = path or Path(self._folder.name if self._folder else "") / "read.db"
+        make_file(self.path)
         self._threads = ThreadPoolExecutor(readers + _PROJECTING + 1, "diptych-read")
         self._cores = cores
         self.lock = asyncio.Lock()
@@ -184,7 +190,7 @@ class _Open:
     _watch: Connection | None = None
 
     def _connect(self, *, writes: bool = False) -> Connection:
-        return Connection(self._path, cores=self._cores, threads=self._threads, writes=writes)
+        return Connection(self.path, cores=self._cores, threads=self._threads, writes=writes)
 
     async def commit(self) -> None:
         """A large one in a thread: it writes all changed pages, in one call."""
