@@ -31,13 +31,12 @@ from diptych.read.view import View
 from diptych.store.contract import EventStore
 from diptych.telemetry.contract import Telemetry
 from diptych.telemetry.lookout import Lookout
-from diptych.telemetry.observed import observed_commands, observed_store
+from diptych.telemetry.observed import Parts
 from diptych.tokens import Token
 from diptych.write.bus import Middleware
 from diptych.write.decider import Decider
 from diptych.write.handler import CommandHandler
 from diptych.write.outcome import Outcome
-from diptych.write.side import WriteSide
 
 R = TypeVar("R")
 
@@ -92,9 +91,9 @@ class Application:
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
         refuse_one_file(self._store, self._database)
-        self._write, self._middleware = tuple(write), tuple(middleware)
+        self._parts = Parts(tuple(write), self._store, self._clock, tuple(middleware))
         self.telemetry = tuple(telemetry)
-        self._left = self._write_side()
+        self._left = self._parts.observed_by(self.telemetry)
         models: tuple[ReadModel, ...] = (*views, *projections)
         self._models = tuple(model.name for model in models)
         self._right = ReadSide(
@@ -112,7 +111,7 @@ class Application:
     def observe(self, telemetry: Telemetry) -> None:
         """Add telemetry; to an application that is open, from its next opening on."""
         self.telemetry = (*self.telemetry, telemetry)
-        self._left = self._write_side()
+        self._left = self._parts.observed_by(self.telemetry)
 
     async def open(self) -> None:
         """Open log and read database, begin to project, and report what is in force.
@@ -136,8 +135,7 @@ class Application:
             )
             stack.push_async_callback(self._right.close)
             lookout = Lookout(self.ready, store=self._store, telemetry=self.telemetry)
-            lookout.start()
-            stack.push_async_callback(lookout.stop)
+            await stack.enter_async_context(lookout)
             self._opened = stack.pop_all()
         for fact in self.report():
             _log.info("%s", fact)
@@ -260,27 +258,14 @@ class Application:
 
         Raises: StoreClosed: the application is not open.
         """
+        names = ", ".join(self._models)
+        by = ", by other processes" if names and not self.project else ""
         return (
             f"log: {place_of(self._store)} (id {self.log.id})",
             f"durability: {self.log.durability}",
             f"read database: {self._database.report}",
-            f"projections: {self._projections()}",
+            f"projections: {names or 'none'}{by}",
         )
-
-    def _write_side(self) -> WriteSide:
-        """Telemetry is outermost: it sees what the middleware makes of a command."""
-        return WriteSide(
-            self._write,
-            store=observed_store(self._store, self.telemetry),
-            clock=self._clock,
-            middleware=[*map(observed_commands, self.telemetry), *self._middleware],
-        )
-
-    def _projections(self) -> str:
-        names = ", ".join(self._models)
-        if not names:
-            return "none"
-        return names if self.project else f"{names}, by other processes"
 
     async def ready(self) -> Readiness:
         """Whether this process should get requests, and how each view stands."""
@@ -288,8 +273,7 @@ class Application:
 
     @property
     def alive(self) -> bool:
-        """Whether it is open and all its parts run. If not, only a new process helps; what is
-        amiss with a database or a view is told by `ready` instead."""
+        """Whether it is open and all its parts run; if not, only a new process helps."""
         return self._opened is not None and self._right.alive
 
     async def caught_up(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
 
 from diptych.errors import StoreError
 from diptych.read.readiness import Readiness
@@ -31,10 +32,11 @@ class Lookout:
         self._task: asyncio.Task[None] | None = None
         self._failed = False
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="diptych-lookout")
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -1,9 +1,11 @@
 """What stands around commands and appends while somebody observes them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from diptych.clock import Clock
 from diptych.messages import Envelope
 from diptych.store.contract import (
     Append,
@@ -16,7 +18,29 @@ from diptych.store.contract import (
 )
 from diptych.telemetry.contract import Telemetry
 from diptych.write.bus import Handle, Middleware
+from diptych.write.decider import Decider
+from diptych.write.handler import CommandHandler
 from diptych.write.outcome import Outcome
+from diptych.write.side import WriteSide
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a write side is made of, so that it can be made anew for other observers."""
+
+    write: Sequence[Decider[Any, Any, Any] | CommandHandler]
+    store: WriteStore
+    clock: Clock
+    middleware: Sequence[Middleware]
+
+    def observed_by(self, telemetry: Sequence[Telemetry]) -> WriteSide:
+        """Telemetry is outermost: it sees what the middleware makes of a command."""
+        return WriteSide(
+            self.write,
+            store=observed_store(self.store, telemetry),
+            clock=self.clock,
+            middleware=[*map(observed_commands, telemetry), *self.middleware],
+        )
 
 
 def observed_commands(telemetry: Telemetry) -> Middleware:
