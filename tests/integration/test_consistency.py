@@ -256,7 +256,7 @@ async def test_a_waiting_query_that_is_cancelled_leaves_nothing_behind(
             token = await append(store, Deposited(account_id, 1))
             waiting = asyncio.create_task(side.query(GetAccount(account_id), at_least=token))
             assert side._running is not None
-            signal = side._running.signal
+            signal = side._running.means.signal
             await wait_until(lambda: bool(signal._waiting))
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)

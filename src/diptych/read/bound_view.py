@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
-from diptych.read.database import Snapshot, Transaction
+from diptych.read.database import Loading, Transaction
 from diptych.read.fold import Batch, Key, Rule
 from diptych.read.model import Decoded, Unapplied, Write
 from diptych.read.partition import partition_of
@@ -85,7 +85,7 @@ class BoundView(Generic[Row]):
     async def create(self, tx: Transaction) -> None:
         await tx.create(self.table)
 
-    async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:
+    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
         batch = self.rule.batch(decoded, only=self._is_ours if self.part else None)
         keys = self._driver_keys(batch)
         await self._load(snapshot, batch, keys)
@@ -124,7 +124,7 @@ class BoundView(Generic[Row]):
                 raise Unapplied(recorded.position) from error
         return found
 
-    async def _load(self, snapshot: Snapshot, batch: Batch, keys: Sequence[DriverValues]) -> None:
+    async def _load(self, snapshot: Loading, batch: Batch, keys: Sequence[DriverValues]) -> None:
         slot_of = {key: slot for slot, key in enumerate(batch.keys)}
         for part in _slices(len(keys)):
             await _breathe(part)

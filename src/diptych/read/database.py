@@ -80,7 +80,17 @@ class Standing:
     stop: Stop | None = None
 
 
-class Transaction(Protocol):
+class Loading(Protocol):
+    """What rows are looked up in: a snapshot, or a transaction with what it has written itself."""
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
+        ...
+
+
+class Transaction(Loading, Protocol):
     """One write transaction; it is committed when its block ends and rolled back if it raises."""
 
     async def execute(
@@ -115,7 +125,7 @@ class Transaction(Protocol):
         ...
 
 
-class Snapshot(Protocol):
+class Snapshot(Loading, Protocol):
     """One read-only snapshot. `standings` was read by its first statement."""
 
     @property
@@ -123,12 +133,6 @@ class Snapshot(Protocol):
 
     async def get(self, table: ViewTable, key: tuple[object, ...]) -> Sequence[object] | None:
         """The row under a full key: `table.fields`, then `_position` and `_version`."""
-        ...
-
-    async def load(
-        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
-    ) -> Sequence[Sequence[object]]:
-        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
         ...
 
     async def select(

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
-from diptych.read.database import Snapshot, Transaction, Wanted
+from diptych.read.database import Loading, Transaction, Wanted
 from diptych.read.table import ViewTable, check_table_name
 from diptych.rules.fingerprint import fingerprint
 from diptych.store.contract import category_of
@@ -57,7 +57,7 @@ class Bound(Protocol):
 
     async def create(self, tx: Transaction) -> None: ...
 
-    async def prepare(self, snapshot: Snapshot, decoded: Sequence[Decoded]) -> Write:
+    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
         """Work out what the events do, in order, to the rows as the snapshot shows them.
 
         The result is worth something only until the tables change: write it with the checkpoint

@@ -20,10 +20,10 @@ from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Standing
 from diptych.read.explanation import Explanation
 from diptych.read.lease import TTL, Leases
+from diptych.read.means import Means
 from diptych.read.model import ReadModel
 from diptych.read.observer import Observer, Observers
 from diptych.read.projecting import Projecting
-from diptych.read.projector import Projector
 from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness, readiness
 from diptych.read.revision import Target, register
@@ -197,7 +197,7 @@ class ReadSide:
                         model.name, wanted=position, reached=reached, timeout=timeout
                     )
                 soon = min(left, _LOOK_AGAIN)
-                if await running.signal.reached(now.revision, position, timeout=soon):
+                if await running.means.signal.reached(now.revision, position, timeout=soon):
                     await asyncio.sleep(_PAUSE)
 
     async def _standing(self, model: ReadModel, wanted: int) -> Standing:
@@ -225,24 +225,36 @@ class ReadSide:
         self._database.listen(signal.look)
         aims = Targets(targets)
         consistency = Consistency(aims.by_name, store=self._store, signal=signal)
-        projecting = self._project(aims, signal) if project and targets else None
-        if projecting is not None:
-            await projecting.start()
-        return _Running(aims, consistency, signal, projecting)
-
-    def _project(self, targets: Targets, signal: CheckpointSignal) -> Projecting:
-        worker = Worker.here()
-        leases = Leases(worker, (), database=self._database, ttl=self._ttl)
-        make = partial(
-            Projector,
-            holder=worker.id,
+        means = Means(
             store=self._store,
             database=self._database,
-            signal=signal,
             clock=self._clock,
+            signal=signal,
             observers=self._observers,
+            lease_ttl=self._ttl,
         )
+        projecting = self._project(aims, means) if project and targets else None
+        if projecting is not None:
+            await projecting.start()
+        return _Running(aims, consistency, means, projecting)
+
+    def _project(self, targets: Targets, means: Means) -> Projecting:
+        worker = Worker.here()
+        leases = Leases(worker, (), database=self._database, ttl=self._ttl)
+        make = partial(means.projector, holder=worker.id)
         return Projecting(targets, make=make, leases=leases)
+
+    @property
+    def means(self) -> Means:
+        """What operations on views are done with. Raises: StoreClosed."""
+        return self._opened().means
+
+    def named(self, name: str) -> ReadModel:
+        """The view or projection of this name. Raises: UnknownView."""
+        for model in self._models:
+            if model.name == name:
+                return model
+        raise UnknownView(name, known=(model.name for model in self._models))
 
     def _opened(self) -> "_Running":
         if self._running is None:
@@ -256,13 +268,13 @@ class _Running:
 
     targets: Targets
     consistency: Consistency
-    signal: CheckpointSignal
+    means: Means
     projecting: Projecting | None
 
     async def stop(self) -> None:
         if self.projecting is not None:
             await self.projecting.stop()
-        await self.signal.close()
+        await self.means.signal.close()
 
 
 def _check_names(models: Sequence[ReadModel]) -> None:

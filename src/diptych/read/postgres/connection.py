@@ -55,11 +55,12 @@ _QUERY: Final = f"""{_SNAPSHOT}
 SET LOCAL statement_timeout = <milliseconds>;
 SET LOCAL idle_in_transaction_session_timeout = '60s'
 """
-_PROJECTING: Final = f"""{_SNAPSHOT}
+BY_KEY: Final = """
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off
 """
+_PROJECTING: Final = f"{_SNAPSHOT}{BY_KEY}"
 _EITHER: Final = """
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL search_path = <schema>, public;

@@ -10,7 +10,7 @@ from diptych.errors import InvalidInput
 from diptych.postgres_library.errors import sqlstate
 from diptych.read.database import Checkpoint, Parameters
 from diptych.read.model import Unapplied
-from diptych.read.postgres.connection import Connection
+from diptych.read.postgres.connection import BY_KEY, Connection
 from diptych.read.postgres.statements import Statements
 from diptych.read.search import indexed
 from diptych.read.table import POSITION, ViewTable
@@ -36,6 +36,18 @@ class PostgresTransaction:
         await self.execute(sa.schema.CreateTable(made))
         for index in sorted(made.indexes, key=lambda each: str(each.name)):
             await self.execute(sa.schema.CreateIndex(index))
+
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        try:
+            async with self._connection.watched():
+                await self._connection.driver.execute(BY_KEY)
+                return await self._connection.driver.fetch(
+                    self._statements.of(table).load, *zip(*keys, strict=True)
+                )
+        except Exception as error:
+            raise self._connection.meaning(error) from error
 
     async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
         await self._run_many(self._statements.of(table).insert, table, rows)

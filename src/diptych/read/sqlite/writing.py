@@ -38,6 +38,14 @@ class SqliteTransaction:
         if table.searchable:
             await self.execute(create_words(table))
 
+    async def load(
+        self, table: ViewTable, keys: Sequence[tuple[object, ...]]
+    ) -> Sequence[Sequence[object]]:
+        found: Sequence[Sequence[object]] = self._run(
+            self._statements.of(table).load, (listed(keys),)
+        )
+        return found
+
     async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
         """New rows get the highest ids, so their words are added without looking for the rows."""
         statements = self._statements.of(table)
