@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import Final
 
 import click
@@ -13,7 +16,7 @@ from diptych.cli.described import facts_of, refuse_without_views
 from diptych.cli.exits import DONE, FAILED
 from diptych.cli.output import Output
 from diptych.cli.watch import watch
-from diptych.errors import ProjectionStopped
+from diptych.errors import ConfigurationError, ProjectionStopped
 
 _AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
 
@@ -25,8 +28,15 @@ _AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
     help="End when every view has reached the head of the log as it was at the start: in a"
     " deployment, before the processes with the new code.",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Answer Prometheus there, at /metrics. Without a host, only on this machine.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log what is not a warning as well.")
-async def run(app: Application, out: Output, *, until_caught_up: bool, verbose: bool) -> int:
+async def run(
+    app: Application, out: Output, *, until_caught_up: bool, metrics: str | None, verbose: bool
+) -> int:
     """Build the views of an application, without answering anybody.
 
     Start as many of these as you like, on any machine that reaches both databases: they share the
@@ -41,13 +51,31 @@ async def run(app: Application, out: Output, *, until_caught_up: bool, verbose: 
     """
     log_to(out.console, logging.INFO if verbose else logging.WARNING)
     try:
-        return await project(app, out, until_caught_up=until_caught_up)
+        with _metrics(app, out, metrics):
+            return await project(app, out, until_caught_up=until_caught_up)
     except asyncio.CancelledError:
         if until_caught_up:
             out.note(f"{command_path()}: stopped before the views had caught up")
             return FAILED
         out.say("stopped")
         return DONE
+
+
+@contextmanager
+def _metrics(app: Application, out: Output, where: str | None) -> Generator[None]:
+    """Raises: ConfigurationError: the package for it is not installed."""
+    if where is None:
+        yield
+        return
+    try:
+        serving = import_module("diptych.cli.metrics").serving
+    except ImportError as error:
+        raise ConfigurationError(
+            "--metrics needs prometheus-client: pip install 'diptych[metrics]'"
+        ) from error
+    with serving(app, where) as url:
+        out.say(f"metrics: {url}")
+        yield
 
 
 async def project(app: Application, out: Output, *, until_caught_up: bool) -> int:

@@ -37,10 +37,20 @@ class Prometheus:
         self._counted = Commits(0, 0)
         self.registry.register(self._views)
 
+    @property
+    def readable(self) -> CollectorRegistry:
+        """Where all that is counted can be read, by whichever process it was."""
+        if _SHARED not in os.environ:
+            return self.registry
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        shared.register(self._views)
+        return shared
+
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics, in the format that fits an `Accept` header, and its content type."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._readable()), content_type
+        return encode(self.readable), content_type
 
     @contextmanager
     def command(self, command: type, envelope: Envelope) -> Generator[str]:  # noqa: ARG002
@@ -77,14 +87,6 @@ class Prometheus:
             self._counted = sample.commits
             self._made.commits.inc(more.commits)
             self._made.members.inc(more.appends)
-
-    def _readable(self) -> CollectorRegistry:
-        if _SHARED not in os.environ:
-            return self.registry
-        shared = CollectorRegistry()
-        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        shared.register(self._views)
-        return shared
 
 
 class _Metrics:
