@@ -3,10 +3,10 @@
 import pytest
 
 from diptych.store.memory import MemoryEventStore
-from diptych.testing.conformance import EventStoreConformance, NewStore
+from diptych.testing.conformance import CursorConformance, EventStoreConformance, NewStore
 
 
-class TestMemoryEventStore(EventStoreConformance):
+class TestMemoryEventStore(EventStoreConformance, CursorConformance):
     @pytest.fixture
     def new_store(self) -> NewStore:
         return MemoryEventStore

@@ -3,10 +3,10 @@
 import pytest
 
 from diptych.store.memory import Hostile, MemoryEventStore
-from diptych.testing.conformance import EventStoreConformance, NewStore
+from diptych.testing.conformance import CursorConformance, EventStoreConformance, NewStore
 
 
-class TestHostileMemoryEventStore(EventStoreConformance):
+class TestHostileMemoryEventStore(EventStoreConformance, CursorConformance):
     @pytest.fixture(params=[1, 2, 3])
     def new_store(self, request: pytest.FixtureRequest) -> NewStore:
         hostile = Hostile(seed=request.param, unknown_outcomes=0.2)

@@ -8,10 +8,12 @@ import pytest
 
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.testing.conformance import (
+    CursorConformance,
     DurableConformance,
     EventStoreConformance,
     NewStore,
     SharedConformance,
+    SharedCursorConformance,
 )
 from diptych.testing.conformance.append import AppendConformance
 from diptych.testing.conformance.bursts import BurstConformance
@@ -64,14 +66,20 @@ def stores(url: str) -> NewStore:
     return lambda: PostgresEventStore(url, schema=schema)
 
 
-class TestPostgresEventStore(EventStoreConformance, DurableConformance, SharedConformance):
+class TestPostgresEventStore(
+    EventStoreConformance,
+    DurableConformance,
+    SharedConformance,
+    CursorConformance,
+    SharedCursorConformance,
+):
     @pytest.fixture
     def new_store(self, database: str) -> NewStore:
         return stores(database)
 
 
 class TestOnTheOldestServer(
-    AppendConformance, CommandConformance, ConditionConformance, ReadConformance
+    AppendConformance, CommandConformance, ConditionConformance, ReadConformance, CursorConformance
 ):
     """What depends on the version: the statements, and how they are planned."""
 
@@ -87,6 +95,8 @@ class TestBehindAPooler(
     BurstConformance,
     RaceConformance,
     SharedConformance,
+    CursorConformance,
+    SharedCursorConformance,
 ):
     """What could depend on the state of a session: PgBouncer gives a transaction any of them."""
 

@@ -6,14 +6,22 @@ import pytest
 
 from diptych.store.sqlite.store import SqliteEventStore
 from diptych.testing.conformance import (
+    CursorConformance,
     DurableConformance,
     EventStoreConformance,
     NewStore,
     SharedConformance,
+    SharedCursorConformance,
 )
 
 
-class TestSqliteEventStore(EventStoreConformance, DurableConformance, SharedConformance):
+class TestSqliteEventStore(
+    EventStoreConformance,
+    DurableConformance,
+    SharedConformance,
+    CursorConformance,
+    SharedCursorConformance,
+):
     @pytest.fixture
     def new_store(self, tmp_path: Path) -> NewStore:
         return lambda: SqliteEventStore(tmp_path / "log.db")

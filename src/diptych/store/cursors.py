@@ -19,11 +19,12 @@ clause is a test in `diptych.testing.conformance`.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from diptych.store.contract import Point
+from diptych.errors import ConfigurationError
+from diptych.store.contract import EventStore, Point
 from diptych.worker import Worker
 
 
@@ -126,7 +127,10 @@ class Parking(Enum):
 
 
 class Cursors(Protocol):
-    """The cursors of one log. Raises StoreError where the database cannot be reached."""
+    """The cursors of one log, reached as its `cursors`.
+
+    All raise StoreError, or OutcomeUnknown, where the database cannot be reached.
+    """
 
     async def register(self, name: str, start: Point) -> None:
         """Let there be a cursor at `start`, unless there is one of this name."""
@@ -213,3 +217,23 @@ class Cursors(Protocol):
     async def resume(self, name: str) -> bool:
         """End a pause. False: it is not paused."""
         ...
+
+
+@runtime_checkable
+class KeepsCursors(Protocol):
+    """A store that has a place for cursors beside its events: every one in this package."""
+
+    @property
+    def cursors(self) -> Cursors: ...
+
+
+def cursors_of(store: EventStore) -> Cursors:
+    """Of a log that is open.
+
+    Raises: ConfigurationError: it keeps none. StoreClosed.
+    """
+    if isinstance(store, KeepsCursors):
+        return store.cursors
+    raise ConfigurationError(
+        f"{type(store).__name__} keeps no cursors: reactions need a log that does"
+    )

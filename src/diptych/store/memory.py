@@ -38,8 +38,10 @@ from diptych.store.contract import (
     Point,
     RecordedCommand,
 )
+from diptych.store.cursors import Cursors
 from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read, validate
+from diptych.store.memory_cursors import MemoryCursors
 from diptych.store.memory_log import Filter, MemoryLog
 from diptych.store.subscription import LogSignal
 
@@ -72,7 +74,7 @@ class MemoryEventStore:
         self._clock: Clock = clock or SystemClock()
         self._ways = hostile or _TAME
         self._chance = random.Random(self._ways.seed)  # noqa: S311 - misbehaves repeatably
-        self._log = MemoryLog()
+        self._log, self._cursors = MemoryLog(), MemoryCursors()
         self._log_id = self._clock.new_id()
         self._visible = 0
         self._group: GroupCommit | None = None
@@ -95,6 +97,11 @@ class MemoryEventStore:
     def commits(self) -> Commits:
         """How many appends went into how many batches."""
         return self._opened().commits
+
+    @property
+    def cursors(self) -> Cursors:
+        self._opened()
+        return self._cursors
 
     async def open(self) -> None:
         if self._group is None:

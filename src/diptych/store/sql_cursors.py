@@ -158,7 +158,7 @@ class SqlCursors:
             Worker(holder, called, process) if holder else None,
             alive=bool(holder and alive),
             failure=self._failure(each),
-            paused_at=paused and self._moment(paused),
+            paused_at=None if paused is None else self._moment(paused),
             paused_reason=why or "",
             parked_streams=next(each),
             parked_events=int(next(each)),
@@ -171,8 +171,8 @@ class SqlCursors:
         return Parked(tenant, stream, first, through, epoch, found)
 
     def _discard(self, row: Row) -> Discard:
-        *fields, at = row
-        return Discard(*fields, at=self._moment(at))
+        tenant, stream, first, through, reason, error, at = row
+        return Discard(tenant, stream, first, through, reason, error, self._moment(at))
 
     def _failure(self, each: Iterator[Any]) -> Failure | None:
         tenant, stream, version, position, event_type, kind, error, attempts, at = (

@@ -134,7 +134,7 @@ async def test_a_damaged_log_is_reported_as_damaged(path: Path) -> None:
         for n in range(200):
             await store.append(placed(f"order-{n}", b'{"x":"%s"}' % (b"y" * 500)))
     whole = bytearray(path.read_bytes())
-    whole[4096 * 8 :] = b"\xff" * (len(whole) - 4096 * 8)
+    whole[4096 * 16 :] = b"\xff" * (len(whole) - 4096 * 16)  # behind the pages of the schema
     path.write_bytes(whole)
     async with SqliteEventStore(path) as store:
         with pytest.raises(StorageCorrupt, match="restore it from a backup") as caught:

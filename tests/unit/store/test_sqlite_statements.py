@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from diptych.store import sql_cursors
 from diptych.store import sqlite as package
+from diptych.store.postgres.statements import cursor_statements, numbered
 from diptych.store.sql import parse
 from diptych.store.sqlite.file import open_to_append
-from diptych.store.sqlite.statements import MIGRATIONS, SCHEMA, SCHEMA_VERSION, SQL
+from diptych.store.sqlite.statements import CURSORS, MIGRATIONS, SCHEMA, SCHEMA_VERSION, SQL
 from diptych.testing.clock import FixedClock
 
 _FOLDER = Path(package.__path__[0])
@@ -49,6 +51,27 @@ def test_each_statement_can_be_prepared(tmp_path: Path) -> None:
     db.close()
 
 
+def test_the_statements_of_cursors_are_used_and_are_the_same_on_both_databases(
+    tmp_path: Path,
+) -> None:
+    source = ast.parse(Path(sql_cursors.__file__).read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(source) if isinstance(node, ast.Constant)}
+    assert set(CURSORS) <= texts
+    assert list(CURSORS) == list(cursor_statements("diptych"))
+    db, _ = open_to_append(tmp_path / "log.db", synchronous="FULL", clock=FixedClock())
+    for name, statement in CURSORS.items():
+        named = set(re.findall(r":(\w+)", statement))
+        assert named == set(cursor_statements("diptych")[name].names)
+        db.execute(f"EXPLAIN {statement}", dict.fromkeys(named))
+    db.close()
+
+
+def test_names_of_parameters_become_numbers_and_casts_stay() -> None:
+    found = numbered("UPDATE a SET b = :b::bigint, c = :name WHERE b <> :b")
+    assert found.text == "UPDATE a SET b = $1::bigint, c = $2 WHERE b <> $1"
+    assert found.names == ("b", "name")
+
+
 def test_no_search_reads_a_whole_table(tmp_path: Path) -> None:
     db, _ = open_to_append(tmp_path / "log.db", synchronous="FULL", clock=FixedClock())
     for name in set(SQL) - {"log_id", "head"}:
@@ -71,6 +94,12 @@ def test_the_schema_makes_every_table_and_trigger(tmp_path: Path) -> None:
         "events_are_never_updated",
         "events_are_never_deleted",
         "snapshots",
+        "cursors",
+        "cursor_parked",
+        "cursor_discards",
+        "cursor_discards_by_position",
+        "discards_are_never_updated",
+        "discards_are_never_deleted",
     }
     assert len(made) == sum(map(len, (SCHEMA, *MIGRATIONS)))
     assert 1 + len(MIGRATIONS) == SCHEMA_VERSION

@@ -22,13 +22,16 @@ from diptych.store.contract import (
     Loaded,
     RecordedCommand,
 )
+from diptych.store.cursors import Cursors
 from diptych.store.group_commit import GroupCommit
 from diptych.store.migrating import Migrated
 from diptych.store.postgres.committing import Committer
 from diptych.store.postgres.creating import Facts, identify
+from diptych.store.postgres.cursors import CursorStatements, moment
 from diptych.store.postgres.join import Joiner
 from diptych.store.postgres.reading import Reader
 from diptych.store.postgres.statements import statements_for
+from diptych.store.sql_cursors import SqlCursors
 from diptych.store.subscription import LogSignal
 
 _LOADS: Final = 256
@@ -70,8 +73,11 @@ class OpenLog:
         committer: Committer,
         joiner: Joiner,
         listener: Listener,
+        cursors: CursorStatements,
     ) -> None:
         self.facts, self.reader, self.joiner = facts, reader, joiner
+        self._cursors = cursors
+        self.cursors: Cursors = SqlCursors(cursors, moment=moment)
         self._committer, self._listener = committer, listener
         self.signal = LogSignal(poll=reader.head_position, interval=self._interval)
         self.group = GroupCommit(self._commit)
@@ -105,6 +111,7 @@ class OpenLog:
         await self._listener.stop()
         await self._committer.close()
         await self.reader.close()
+        await self._cursors.close()
 
     async def _confirm(self, key: CommandKey, found: RecordedCommand) -> None:
         """Wait until what is reported is as durable as what is acknowledged.
@@ -142,6 +149,7 @@ async def open_log(access: Access, *, migrate: bool) -> OpenLog:
         committer=Committer(url, sql, log_id, clock=clock, patience=patience, deadline=deadline),
         joiner=Joiner(sql, log_id=log_id, shown=url.shown, clock=clock),
         listener=Listener(url, f"{url.schema}_log"),
+        cursors=CursorStatements(url, deadline=deadline),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from diptych.store.sql import migrations, statements
 
 _PACKAGE: Final = "diptych.store.postgres"
+_PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
 _WRITTEN: Final = re.compile(r"\bdiptych\b(?=[.'])|(?<=SCHEMA )diptych\b")
 """Where the files name the schema. The names that a URL may give need no quotes."""
 
@@ -40,6 +41,27 @@ def statements_for(schema: str) -> Statements:
         _named("functions.sql", schema),
         _named("queries.sql", schema),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A statement with `$1`, `$2`, … for the parameters called `names`."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+@cache
+def cursor_statements(schema: str) -> Mapping[str, Numbered]:
+    """What `cursors.sql` asks the log in `schema`."""
+    return {name: numbered(text) for name, text in _named("cursors.sql", schema).items()}
+
+
+def numbered(statement: str) -> Numbered:
+    """`:name` becomes the number of its first place; `::` is a cast and stays."""
+    names = tuple(dict.fromkeys(_PARAMETER.findall(statement)))
+    text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", statement)
+    return Numbered(text, names)
 
 
 def script(several: Iterable[str]) -> str:

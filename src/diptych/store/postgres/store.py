@@ -49,6 +49,7 @@ from diptych.store.contract import (
     Point,
     RecordedCommand,
 )
+from diptych.store.cursors import Cursors
 from diptych.store.limits import check_key, check_load, check_read
 from diptych.store.migrating import Migrated
 from diptych.store.postgres.opened import Access, OpenLog, migrate_log, open_log
@@ -116,6 +117,10 @@ class PostgresEventStore:
     def commits(self) -> Commits:
         """How many appends went into how many transactions, in this process."""
         return self._log.group.commits
+
+    @property
+    def cursors(self) -> Cursors:
+        return self._log.cursors
 
     async def open(self) -> None:
         """Raises: StoreError: the database cannot hold the log; the message says what to do."""

@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
-from diptych.errors import StorageBusy
+from diptych.errors import StorageBusy, StoreClosed
+from diptych.sqlite_library import Connection
 from diptych.store.batching import Answers
 from diptych.store.contract import Append, Appended
 from diptych.store.sqlite.committing import Committer
 from diptych.store.sqlite.file import PATIENCE
 from diptych.store.sqlite.pace import Pace
 from diptych.store.subscription import LogSignal
+
+T = TypeVar("T")
 
 _EVENTS_HERE: Final = 1_000
 _BYTES_HERE: Final = 1_000_000
@@ -46,19 +50,41 @@ class Appender:
                 return answers
         return self._commit_in_thread(batch)
 
+    async def do(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in a transaction between those of the appends: SQLite has one writer, and
+        two connections of one process would have to wait for each other's lock.
+
+        Raises: StoreError: nothing was changed. OutcomeUnknown.
+        """
+        if self._pace.quick and not self._busy:
+            try:
+                result = self._committer.transact(work, patience=0)
+            except StorageBusy:
+                pass
+            else:
+                self._pace.took(self._committer.last_took)
+                return result
+        return await self._in_thread(partial(self._committer.transact, work, patience=PATIENCE))
+
     def close(self) -> None:
         """Wait for what is being done, then close the connection. Blocks."""
         self._thread.shutdown(wait=True)
         self._committer.close()
 
     async def _commit_in_thread(self, batch: Sequence[Append]) -> Sequence[Appended | Exception]:
-        job = self._thread.submit(self._committer.commit, batch, patience=PATIENCE)
+        answers = await self._in_thread(partial(self._committer.commit, batch, patience=PATIENCE))
+        self._committed()
+        return answers
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            job = self._thread.submit(work)
+        except RuntimeError as error:
+            raise StoreClosed("the log is closed") from error
         self._job = job
         # A cancelled waiter must not take a job out of the thread's queue: it would count as done
         # while the one before it has the connection.
-        answers = await asyncio.shield(asyncio.wrap_future(job))
-        self._committed()
-        return answers
+        return await asyncio.shield(asyncio.wrap_future(job))
 
     @property
     def _busy(self) -> bool:

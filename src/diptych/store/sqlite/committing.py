@@ -1,10 +1,10 @@
 """The one connection that appends: a batch, a transaction, an answer for each member."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from diptych.clock import Clock
 from diptych.errors import OutcomeUnknown, StorageCorrupt
@@ -13,6 +13,8 @@ from diptych.sqlite_library import Connection, primary_code, sqlite, translate
 from diptych.store.contract import Append
 from diptych.store.sqlite.appending import Answer, Batch
 from diptych.store.sqlite.file import CAN_MEASURE_WAL, CHECKPOINT_PAGES, FileWatch
+
+T = TypeVar("T")
 
 _NOT_COMMITTED: Final = {sqlite.SQLITE_FULL, sqlite.SQLITE_BUSY, sqlite.SQLITE_READONLY}
 """What COMMIT fails with before it has written the last page of a transaction."""
@@ -46,21 +48,40 @@ class Committer:
 
         Raises: StoreError: nothing was committed. OutcomeUnknown.
         """
-        try:
+        with self._rolled_back():
             failpoint("append.before_begin")
-            if self._watch.broken:
-                self._watch.check()
             batch, answers = self._insert(appends, patience)
             failpoint("append.before_commit")
+        self._commit()
+        self.head = batch.head.position
+        self._unmeasured += len(appends)
+        return answers
+
+    def transact(self, work: Callable[[Connection], T], *, patience: float) -> T:
+        """Do `work`, which writes what is no event, in a transaction of its own.
+
+        Raises: StoreError: nothing was committed. OutcomeUnknown.
+        """
+        with self._rolled_back():
+            self._begin(patience)
+            result = work(self._db)
+            failpoint("cursors.before_commit")
+        self._commit()
+        failpoint("cursors.after_commit")
+        return result
+
+    @contextmanager
+    def _rolled_back(self) -> Generator[None]:
+        """Before COMMIT: whatever fails has changed nothing, and is told in our words."""
+        try:
+            if self._watch.broken:
+                self._watch.check()
+            yield
         except BaseException as error:
             self._roll_back()
             if isinstance(error, Exception):
                 raise translate(error, self._path) from error
             raise
-        self._commit()
-        self.head = batch.head.position
-        self._unmeasured += len(appends)
-        return answers
 
     def _insert(self, appends: Sequence[Append], patience: float) -> tuple[Batch, list[Answer]]:
         """Broken keys are what a batch that is not careful leaves to the tables to find."""

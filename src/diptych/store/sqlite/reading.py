@@ -1,6 +1,6 @@
 """One connection that reads the log: each answer comes from one snapshot."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from heapq import merge
@@ -103,6 +103,13 @@ class Reader:
             self._head = self.head().position
             self._data_version = version
         return self._head
+
+    def select(
+        self, statements: Sequence[str], values: Mapping[str, object]
+    ) -> list[Sequence[Row]]:
+        """The rows of a few short statements."""
+        with self._snapshot():
+            return [self._db.execute(each, values).fetchall() for each in statements]
 
     def find(self, key: CommandKey) -> RecordedCommand | None:
         with self._snapshot():

@@ -52,11 +52,13 @@ from diptych.store.contract import (
     Point,
     RecordedCommand,
 )
+from diptych.store.cursors import Cursors
 from diptych.store.group_commit import GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
 from diptych.store.migrating import Migrated
 from diptych.store.sqlite.appender import Appender
 from diptych.store.sqlite.committing import Committer
+from diptych.store.sqlite.cursors import sqlite_cursors
 from diptych.store.sqlite.file import Synchronous, migrate, open_to_append
 from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import PAGE_EVENTS, Wanted
@@ -119,6 +121,10 @@ class SqliteEventStore:
     def commits(self) -> Commits:
         """How many appends went into how many transactions, in this process."""
         return self._log.group.commits
+
+    @property
+    def cursors(self) -> Cursors:
+        return self._log.cursors
 
     async def open(self) -> None:
         """Raises: StoreError: the file cannot be used as a log; the message says what to do."""
@@ -204,6 +210,7 @@ class _OpenLog:
         self.signal = LogSignal(poll=self._head)
         self._appender = Appender(files.committer, self.signal)
         self.group = GroupCommit(self._appender.commit)
+        self.cursors = sqlite_cursors(self._appender, self.readers)
         self._loads = Batcher(self._load, max_items=_LOADS, failed=_failed)
         self._loaded_this_turn = False
 

@@ -9,7 +9,8 @@ A store's test file is a class, a fixture and nothing else:
 
 `EventStoreConformance` is for every store. `DurableConformance` is for those where `new_store`
 opens the same log again, `SharedConformance` for those whose log may be open several times at
-once. The suite needs pytest-asyncio.
+once. `CursorConformance` and `SharedCursorConformance` are for those that keep cursors.
+The suite needs pytest-asyncio.
 """
 
 from diptych.testing.conformance.append import AppendConformance
@@ -17,18 +18,28 @@ from diptych.testing.conformance.bursts import BurstConformance
 from diptych.testing.conformance.closing import ClosingConformance
 from diptych.testing.conformance.commands import CommandConformance
 from diptych.testing.conformance.conditions import ConditionConformance
+from diptych.testing.conformance.cursors import HoldingConformance, StoppingConformance
 from diptych.testing.conformance.durability import DurableConformance
 from diptych.testing.conformance.fidelity import FidelityConformance
 from diptych.testing.conformance.follow import FollowConformance
 from diptych.testing.conformance.limits import LimitConformance
 from diptych.testing.conformance.load import LoadConformance
+from diptych.testing.conformance.parking import ParkingConformance
 from diptych.testing.conformance.races import RaceConformance
 from diptych.testing.conformance.read import ReadConformance
+from diptych.testing.conformance.shared_cursors import SharedCursorConformance
 from diptych.testing.conformance.sharing import SharedConformance
 from diptych.testing.conformance.steps import NewStore
 from diptych.testing.conformance.tenants import TenantConformance
 
-__all__ = ["DurableConformance", "EventStoreConformance", "NewStore", "SharedConformance"]
+__all__ = [
+    "CursorConformance",
+    "DurableConformance",
+    "EventStoreConformance",
+    "NewStore",
+    "SharedConformance",
+    "SharedCursorConformance",
+]
 
 
 class EventStoreConformance(
@@ -46,3 +57,7 @@ class EventStoreConformance(
     ClosingConformance,
 ):
     """Every clause of the contract, as a test with a sentence for its name."""
+
+
+class CursorConformance(HoldingConformance, StoppingConformance, ParkingConformance):
+    """Every clause of the contract of cursors."""

@@ -29,14 +29,16 @@ from diptych.testing.conformance.steps import (
 _HINT_SECONDS = 1.0
 
 
-class SharedConformance(Suite):
-    """For durable stores whose log may be open more than once at a time."""
-
+class SharedSuite(Suite):
     @pytest_asyncio.fixture
     async def other(self, store: EventStore, new_store: NewStore) -> AsyncGenerator[EventStore]:
         async with opened(new_store()) as other:
             assert other.log_id == store.log_id
             yield other
+
+
+class SharedConformance(SharedSuite):
+    """For durable stores whose log may be open more than once at a time."""
 
     async def test_what_one_opening_appends_is_there_for_the_other(
         self, store: EventStore, other: EventStore
