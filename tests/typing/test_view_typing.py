@@ -71,6 +71,14 @@ def project_number(
     return row
 
 
+def project_over(row: Tag | None, before: Row | None, after: Row | None) -> Tag | None:
+    return row
+
+
+def project_over_tags(row: Row | None, before: Tag | None, after: Tag | None) -> Row | None:
+    return row
+
+
 def tags_of(event: Opened | Closed) -> Iterable[str]:
     return event.tags if isinstance(event, Opened) else ()
 
@@ -90,6 +98,9 @@ table = sa.Table("t", sa.MetaData(), sa.Column("a", sa.Integer))
 view = View("view", events=[orders], row=Row, key="order_id", project=project)
 both = View("both", events=[orders, payments], row=Row, key="order_id", project=project_all)
 tags = View("tags", events=[orders], row=Tag, key="tag", keys=tags_of, project=project_tag)
+sticky = View("sticky", events=[orders], row=Row, key="order_id", sticky=True, project=project)
+over = View("over", source=view, row=Tag, key="order_id", project=project_over)
+over_over = View("over_over", source=over, row=Row, key="order_id", project=project_over_tags)
 projection = Projection("projection", events=[orders], tables=[table], apply=apply)
 
 
@@ -97,6 +108,9 @@ async def infers(rows: Rows) -> None:
     assert_type(view, View[Row])
     assert_type(both, View[Row])
     assert_type(tags, View[Tag])
+    assert_type(sticky, View[Row])
+    assert_type(over, View[Tag])
+    assert_type(over_over, View[Row])
     assert_type(await rows.get(view, 1), Row | None)
     assert_type(await rows.get_versioned(tags, 1), Versioned[Tag] | None)
     assert_type(await rows.page(both), Page[Row])
@@ -110,4 +124,7 @@ def refuses() -> None:
     View("v", events=[orders, payments], row=Row, key="order_id", project=project)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     View("v", events=[orders], row=Tag, key="tag", project=project_tag)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     View("v", events=[orders], row=Tag, key="tag", keys=tags_of, project=project_number)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    View("v", source=tags, row=Tag, key="tag", project=project_over)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    View("v", source=view, row=Row, key="order_id", project=project_over)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    View("v", source=view, row=Row, key="order_id", project=project)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     Projection("p", events=[orders], tables=[table], apply=apply_opened)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,10 +1,9 @@
 """A view with the table of one revision: load the rows of a batch, fold, write what changed."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -14,16 +13,15 @@ from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.database import Loading, Transaction
 from diptych.read.fold import Batch, Key, Rule
-from diptych.read.model import Decoded, Unapplied, Write
+from diptych.read.model import Decoded, Unapplied, Write, together
 from diptych.read.partition import partition_of
 from diptych.read.plan import Kind, Plan
 from diptych.read.search import normalised
+from diptych.read.slices import breathe, slices
+from diptych.read.sticky import StickyKeys
 from diptych.read.table import ViewTable
 
 Row = TypeVar("Row")
-
-_SLICE: Final = 500
-"""Steps, or rows, that are worked on before the event loop gets its turn: some milliseconds."""
 
 _CANONICAL: Final = sqlite.dialect()
 
@@ -36,6 +34,13 @@ class Part:
 
     number: int
     of: int
+
+
+class Applied(NamedTuple):
+    """What a batch does to the table, and what it did to the rows, event by event."""
+
+    write: Write
+    changes: Sequence[Decoded]
 
 
 @dataclass(slots=True)
@@ -53,8 +58,8 @@ class _Changes:
             (tx.update, self.changed),
             (tx.remove, self.removed),
         ):
-            for part in _slices(len(rows)):
-                await _breathe(part)
+            for part in slices(len(rows)):
+                await breathe(part)
                 await write(self.table, rows[part])
 
 
@@ -71,29 +76,46 @@ class BoundView(Generic[Row]):
     part: Part | None = None
     """The rows that it prepares; None for all."""
 
+    sticky: StickyKeys | None = None
+    """Which key each stream has, where events do not have it themselves."""
+
     plans: dict[Kind, Plan] = field(default_factory=dict)
     """The statements of its pages; as many as there are kinds of requests in the code."""
 
     @property
     def tables(self) -> Sequence[str]:
-        return (self.table.name,)
+        return [table.name for table in self.keyed]
 
     @property
     def keyed(self) -> Sequence[ViewTable]:
-        return (self.table,)
+        """The rows, and with sticky keys those of the streams: all tables of it."""
+        return (self.table,) if self.sticky is None else (self.table, self.sticky.table)
 
     async def create(self, tx: Transaction) -> None:
-        await tx.create(self.table)
+        for table in self.keyed:
+            await tx.create(table)
 
     async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
+        return (await self.apply(snapshot, decoded)).write
+
+    async def apply(
+        self, snapshot: Loading, decoded: Sequence[Decoded], *, watched: bool = False
+    ) -> Applied:
+        """As `prepare`; `watched` if there are views over this one, which need the changes."""
+        told = None if self.sticky is None else await self.sticky.tell(snapshot, decoded)
+        decoded = decoded if told is None else told.decoded
         batch = self.rule.batch(decoded, only=self._is_ours if self.part else None)
+        batch.changes = [] if watched else None
         keys = self._driver_keys(batch)
         await self._load(snapshot, batch, keys)
         before = list(batch.rows)
-        for part in _slices(len(batch.steps)):
-            await _breathe(part)
+        for part in slices(len(batch.steps)):
+            await breathe(part)
             self.rule.fold(batch, part)
-        return (await self._changes(batch, keys, before)).write
+        writes = [(await self._changes(batch, keys, before)).write]
+        if told is not None:
+            writes.append(told.write)
+        return Applied(together(writes), batch.changes or ())
 
     def driver_key(self, tenant: str, key: object) -> DriverValues:
         """Raises InvalidInput: the key does not fit its columns."""
@@ -126,8 +148,8 @@ class BoundView(Generic[Row]):
 
     async def _load(self, snapshot: Loading, batch: Batch, keys: Sequence[DriverValues]) -> None:
         slot_of = {key: slot for slot, key in enumerate(batch.keys)}
-        for part in _slices(len(keys)):
-            await _breathe(part)
+        for part in slices(len(keys)):
+            await breathe(part)
             for tenant, *values in await snapshot.load(self.table, keys[part]):
                 row = self.layout.row(values, self.dialect)
                 key: Key = (str(tenant), self.rule.row_key(row))
@@ -140,8 +162,8 @@ class BoundView(Generic[Row]):
     ) -> _Changes:
         changes = _Changes(self.table)
         written = [slot for slot, last in enumerate(batch.last) if last is not None]
-        for part in _slices(len(written)):
-            await _breathe(part)
+        for part in slices(len(written)):
+            await breathe(part)
             for slot in written[part]:
                 row, last, old = batch.rows[slot], batch.last[slot], before[slot]
                 if row is not None and last is not None:
@@ -170,13 +192,3 @@ class BoundView(Generic[Row]):
             return None
         found: Any = get(row) if len(self.search) > 1 else (get(row),)
         return normalised("\n".join(text for text in found if text))
-
-
-def _slices(length: int) -> list[slice]:
-    return [slice(start, start + _SLICE) for start in range(0, length, _SLICE)]
-
-
-async def _breathe(part: slice) -> None:
-    """Let others run between two slices."""
-    if part.start:
-        await asyncio.sleep(0)

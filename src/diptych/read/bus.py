@@ -1,7 +1,7 @@
 """`QueryBus`: finds what answers a query, and answers from one snapshot that is new enough."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Literal, TypeVar
 
@@ -27,20 +27,24 @@ _REPLICA_PAUSE: Final = 0.002
 
 
 class QueryBus:
-    """Raises ConfigurationError: a query type is answered twice, or reads an unknown view."""
+    """`homes` tells for each view what it is projected as, and so which revision it is read in.
+
+    Raises ConfigurationError: a query type is answered twice, or reads an unknown view.
+    """
 
     def __init__(
         self,
         handlers: Sequence[QueryHandler],
         *,
-        models: Sequence[ReadModel],
+        homes: Mapping[ReadModel, ReadModel],
         database: ReadDatabase,
     ) -> None:
+        self._homes = homes
         self._handlers: dict[type, QueryHandler] = {}
         self._database = database
         self._bound: dict[tuple[str, int], Bound] = {}
         for handler in handlers:
-            self._register(handler, models)
+            self._register(handler)
 
     async def ask(
         self,
@@ -60,13 +64,14 @@ class QueryBus:
         await asyncio.sleep(0)  # or who asks in a loop would keep everyone else from running
         if at_least is not None:
             await consistency.verify(at_least)
-        wanted = [model.wanted for model in handler.reads]
+        homes = dict.fromkeys(self._homes[model] for model in handler.reads)
+        reads, wanted = tuple(homes), [model.wanted for model in homes]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
         over, attempts = False, 0
         while True:
             async with self._database.snapshot(wanted) as snapshot:
-                lack = consistency.lack(snapshot.standings, handler.reads, at_least)
+                lack = consistency.lack(snapshot.standings, reads, at_least)
                 over = over or (lack is not None and lack.stop is not None)
                 if lack is None or (over and on_timeout == "stale" and lack.servable):
                     rows = self._rows(handler, snapshot, tenant)
@@ -84,7 +89,7 @@ class QueryBus:
 
     def _rows(self, handler: QueryHandler, snapshot: Snapshot, tenant: str) -> Rows:
         bound = {
-            model: self._bind(model, snapshot.standings[model.wanted].revision)
+            model: self._bind(model, snapshot.standings[self._homes[model].wanted].revision)
             for model in handler.reads
         }
         return Rows(snapshot, database=self._database, bound=bound, tenant=tenant)
@@ -102,12 +107,12 @@ class QueryBus:
             raise NoHandler(type(query), registered=tuple(self._handlers))
         return handler
 
-    def _register(self, handler: QueryHandler, models: Sequence[ReadModel]) -> None:
+    def _register(self, handler: QueryHandler) -> None:
         name = handler.query.__qualname__
         if handler.query in self._handlers:
             raise ConfigurationError(f"{name} is answered twice: leave one answer(...) out")
         for model in handler.reads:
-            if model not in models:
+            if model not in self._homes:
                 raise ConfigurationError(
                     f"{name} reads {model!r}, which the application does not have: add it to"
                     " views= or projections="

@@ -24,6 +24,8 @@ class Batch:
 
     A step is an event for one row: `steps` have their slot in `slots`. `rows` are as they are
     now, None where there is none; `last` is the last event of each row that must be written.
+    `changes` collects what the events made of the rows, for the views over this one; None if there
+    are none.
     """
 
     keys: list[Key]
@@ -31,11 +33,21 @@ class Batch:
     steps: Sequence[Decoded]
     rows: list[Any]
     last: list[RecordedEvent | None]
+    changes: list[Decoded] | None = None
 
+
+Change = tuple[Any, Any, Key]
+"""Of a row: as it was before an event and as it is after it, and the key whose event that was."""
 
 Ours = Callable[[Key], bool]
 Project = Callable[[Any, Any, RecordedEvent], Any]
 Expand = Callable[[Sequence[Decoded]], tuple[list[Key], Sequence[Decoded]]]
+Origin = Callable[[Key, Any], Key]
+
+
+def own_key(key: Key, event: object) -> Key:  # noqa: ARG001
+    """The origin in a view that is over no other."""
+    return key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +56,7 @@ class Rule:
 
     `expand` gives the steps, and the key of each. `row_key` reads the key from a row. `touches`
     tells that an event counts for a row even where `project` returned the row that it got.
+    `origin` gives the key of the root view from a step's key and event, where that is another.
     """
 
     name: str
@@ -51,6 +64,7 @@ class Rule:
     project: Project
     row_key: Callable[[Any], object]
     touches: bool
+    origin: Origin = own_key
 
     def batch(self, decoded: Sequence[Decoded], *, only: Ours | None = None) -> Batch:
         """The steps of these events; `only` those for keys of which it says so.
@@ -82,7 +96,7 @@ class Rule:
         Raises: Unapplied: `project` failed, or returned a row with another key.
         """
         project, row_key, touches = self.project, self.row_key, self.touches
-        keys, rows, last = batch.keys, batch.rows, batch.last
+        keys, rows, last, changes = batch.keys, batch.rows, batch.last, batch.changes
         recorded: RecordedEvent | None = None
         try:
             for slot, (recorded, event) in zip(batch.slots[part], batch.steps[part], strict=True):
@@ -95,6 +109,9 @@ class Rule:
                             raise _other_key(self.name)  # noqa: TRY301
                     rows[slot] = after
                     last[slot] = recorded
+                    if changes is not None:
+                        change = (before, after, self.origin(keys[slot], event))
+                        changes.append((recorded, change))
                 elif touches and after is not None:
                     last[slot] = recorded
         except Exception as error:

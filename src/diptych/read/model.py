@@ -44,6 +44,18 @@ Rebuild = Literal["auto", "ask", "never"]
 operator says so, until when the view is not ready; or the code is not started at all."""
 
 
+def together(writes: Sequence[Write]) -> Write:
+    """All of them, one after the other."""
+    if len(writes) == 1:
+        return writes[0]
+
+    async def write(tx: Transaction) -> None:
+        for each in writes:
+            await each(tx)
+
+    return write
+
+
 class Bound(Protocol):
     """A view or projection with the tables of one revision."""
 
@@ -88,7 +100,8 @@ class ReadModel(ABC):
         check_table_name(type(self).__name__.lower(), name)
         if rebuild not in get_args(Rebuild):
             raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
-        self.name, self.rebuild = name, rebuild
+        self.name = name
+        self.rebuild: Rebuild = rebuild
         self.families = tuple(events)
         self.max_lag = max_lag
         self.partitions = partitions
@@ -111,9 +124,14 @@ class ReadModel(ABC):
         stored = [part for family in self.families for part in family.parts]
         rule = [*self._parts, *stored] if self._version is None else [self._version]
         try:
-            return fingerprint(*rule, *self._shape, kinds={sa.Table: table_content})
+            parts = [*rule, *self._shape, *self._built_on()]
+            return fingerprint(*parts, kinds={sa.Table: table_content})
         except ConfigurationError as error:
             raise ConfigurationError(f"{self!r}: {error}") from error
+
+    def _built_on(self) -> Sequence[str]:
+        """The fingerprints of what it is folded from, if that is not events."""
+        return ()
 
     @property
     def wanted(self) -> Wanted:

@@ -19,6 +19,7 @@ from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Standing
 from diptych.read.explanation import Explanation
+from diptych.read.group import grouped, homes
 from diptych.read.lease import TTL, Leases
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
@@ -62,9 +63,9 @@ class ReadSide:
         lease_ttl: float = TTL,
     ) -> None:
         self._store, self._database, self._clock = store, database, clock
-        self._models, self._ttl = tuple(models), lease_ttl
-        _check_names(self._models)
-        self._bus = QueryBus(queries, models=self._models, database=database)
+        self._models, self._ttl = grouped(models), lease_ttl
+        _check_names(models)
+        self._bus = QueryBus(queries, homes=homes(self._models), database=database)
         self._observers = Observers()
         self._running: _Running | None = None
 

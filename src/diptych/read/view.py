@@ -14,11 +14,12 @@ from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
 from diptych.read.bound_view import BoundView, Part
 from diptych.read.columns import RowLayout
-from diptych.read.fold import Rule, many_keys, one_key, with_key
+from diptych.read.keying import Keying
 from diptych.read.model import ReadModel, Rebuild
 from diptych.read.table import Shape, revised, view_table
 
 Row = TypeVar("Row")
+Src = TypeVar("Src")
 E = TypeVar("E")
 K = TypeVar("K")
 
@@ -28,19 +29,29 @@ _MOST_PARTITIONS: Final = 64
 
 
 class View(ReadModel, Generic[Row]):
-    """A read model with one row per key, folded from events.
+    """A read model with one row per key, folded from events, or from the rows of another view.
 
     Args:
         name: of the view and, with the number of its revision, of its table.
         events: the families whose events it is folded from; all of their types.
+        source: instead of `events`, the view over whose rows this one is. Whenever an event changes
+            a row of the source, the pair of what it was and what it is is folded into the row that
+            the pair names by its key; if its key changed, `(before, None)` into the old row and
+            `(None, after)` into the new one. A source row whose key is None is for no row. Both
+            views are one group: projected, stopped, parked and rebuilt as one.
         row: a frozen dataclass, msgspec Struct or pydantic model. Each field becomes a column.
         key: the field, or fields, of the row that tell one row from another. Without `keys`, each
-            event has these fields too, and is folded into the row that it names.
+            event (with `source` each row of it) has these fields too, and is folded into the row
+            that it names.
+        sticky: not every event has the key. One that has it tells it for its stream; the others
+            are for the row that their stream was told last. Moving a stream to another row takes
+            nothing away from the old one: where that matters, write a view over a view.
         keys: takes the keys of an event's rows from the event: any number, each counted once. For
             a key of several fields it gives tuples.
-        project: `(row, event, recorded) -> row`, and with `keys` a fourth parameter, the key. The
-            row is None before the first event of its key; None as the result deletes it. It must
-            be pure: it runs again after a crash, and over the whole log for a new revision.
+        project: `(row, event, recorded) -> row`, and with `keys` a fourth parameter, the key;
+            with `source` `(row, before, after) -> row`, where None stands for no row. The row is
+            None before the first event of its key; None as the result deletes it. It must be
+            pure: it runs again after a crash, and over the whole log for a new revision.
         indexes: the fields that pages filter by, then the one they are sorted by.
         search: text fields that full-text search looks in.
         max_lag: how old the oldest event may be that is not in the table yet.
@@ -65,6 +76,7 @@ class View(ReadModel, Generic[Row]):
         events: Sequence[Events[E]],
         row: type[Row],
         key: str | tuple[str, ...],
+        sticky: bool = False,
         project: Callable[[Row | None, E, RecordedEvent], Row | None],
         indexes: Sequence[tuple[str, ...]] = (),
         search: Sequence[str] = (),
@@ -92,15 +104,32 @@ class View(ReadModel, Generic[Row]):
         rebuild: Rebuild = "auto",
     ) -> None: ...
 
+    @overload
     def __init__(
         self,
         name: str,
         *,
-        events: Sequence[Events[Any]],
+        source: "View[Src]",
+        row: type[Row],
+        key: str | tuple[str, ...],
+        project: Callable[[Row | None, Src | None, Src | None], Row | None],
+        indexes: Sequence[tuple[str, ...]] = (),
+        search: Sequence[str] = (),
+        max_lag: timedelta = MAX_LAG,
+        version: str | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        name: str,
+        *,
         row: type[Row],
         key: str | tuple[str, ...],
         project: Callable[..., Row | None],
+        events: Sequence[Events[Any]] = (),
+        source: "View[Any] | None" = None,
         keys: Callable[[Any], Iterable[Any]] | None = None,
+        sticky: bool = False,
         indexes: Sequence[tuple[str, ...]] = (),
         search: Sequence[str] = (),
         max_lag: timedelta = MAX_LAG,
@@ -109,31 +138,36 @@ class View(ReadModel, Generic[Row]):
         rebuild: Rebuild = "auto",
     ) -> None:
         _require_frozen(row)
-        if not 1 <= partitions <= _MOST_PARTITIONS:
-            raise ConfigurationError(f"view {name}: partitions= takes 1 to {_MOST_PARTITIONS}")
-        self.row_type, self.layout = row, RowLayout(row)
+        self.row_type, self.layout, self.source = row, RowLayout(row), source
         fields = (key,) if isinstance(key, str) else key
         self.shape = Shape(fields, tuple(map(tuple, indexes)), tuple(search))
         self.shape.check(self.layout)
+        over = None if source is None else source.layout
+        keying = Keying(name, fields, keys, sticky=sticky, over=over)
+        parts = (*keying.parts, *_split(name, partitions))
         super().__init__(
             name,
-            events=events,
+            events=_families(name, events, source, rebuild=rebuild),
             rule=(project, keys),
             version=version,
-            shape=(row, fields, self.shape.indexes, self.shape.search, *_split(partitions)),
+            shape=(row, fields, self.shape.indexes, self.shape.search, *parts),
             max_lag=max_lag,
             partitions=partitions,
             rebuild=rebuild,
         )
-        if keys is None:
-            self._require_key(fields)
-        self.stream_prefix = self._stream_prefix(fields, keys)
-        self.rule = self._rule(project, keys)
+        self.sticky = keying.check(self.families, row=self.layout, partitions=partitions)
+        self.stream_prefix = keying.stream_prefix(self.families)
+        self.rule = keying.rule(project, touches=self._touches)
 
     @cached_property
     def sortable(self) -> tuple[str, ...]:
         """The fields that pages can be ordered by: those whose column compares as its values."""
         return tuple(name for name in self.layout.names if self._is_sortable(name))
+
+    @property
+    def lineage(self) -> "tuple[View[Any], ...]":
+        """The view that is folded from events, and those over it up to this one."""
+        return (self,) if self.source is None else (*self.source.lineage, self)
 
     @property
     def key_of(self) -> Callable[[Any], object]:
@@ -143,34 +177,25 @@ class View(ReadModel, Generic[Row]):
     def bind(
         self, revision: int, dialect: sa.Dialect, *, partition: int | None = None
     ) -> BoundView[Row]:
-        table = view_table(revised(self.name, revision), self.layout, self.shape, dialect)
+        name = revised(self.name, revision)
         return BoundView(
             rule=self.rule,
             layout=self.layout,
-            table=table,
+            table=view_table(name, self.layout, self.shape, dialect),
             dialect=dialect,
             search=self.shape.search,
             stream_prefix=self.stream_prefix,
             part=None if partition is None else Part(partition, self.partitions),
+            sticky=self.sticky.bind(f"{name}__keys", dialect) if self.sticky else None,
         )
 
-    def _rule(
-        self, project: Callable[..., Any], keys: Callable[[Any], Iterable[Any]] | None
-    ) -> Rule:
+    @property
+    def _touches(self) -> bool:
         """A row whose fields may be mutable is written even if it is the same object."""
-        return Rule(
-            name=self.name,
-            expand=one_key(self.key_of) if keys is None else many_keys(keys),
-            project=project if keys is None else with_key(project),
-            row_key=self.key_of,
-            touches=bool(self.stream_prefix) or self.sortable != self.layout.names,
-        )
+        return bool(self.stream_prefix) or self.sortable != self.layout.names
 
-    def _stream_prefix(self, fields: tuple[str, ...], keys: object) -> str:
-        """What comes before the key in a stream's name, if the key may be the stream's."""
-        if keys is None and len(fields) == 1 and len(self.families) == 1:
-            return f"{self.families[0].category}-"
-        return ""
+    def _built_on(self) -> Sequence[str]:
+        return () if self.source is None else (self.source.fingerprint,)
 
     def _is_sortable(self, name: str) -> bool:
         try:
@@ -179,26 +204,29 @@ class View(ReadModel, Generic[Row]):
             return False
         return True
 
-    def _require_key(self, fields: tuple[str, ...]) -> None:
-        for family in self.families:
-            for event in family.types:
-                for name in fields:
-                    if not _has(event, name):
-                        raise ConfigurationError(
-                            f"view {self.name} is keyed by {name!r}, which {event.__qualname__}"
-                            f" lacks: add the field to the event, or give View(keys=) a function"
-                            " from the event to the keys of its rows"
-                        )
+
+def _families(
+    name: str, events: Sequence[Events[Any]], source: View[Any] | None, *, rebuild: Rebuild
+) -> Sequence[Events[Any]]:
+    if (source is None) == (not events):
+        raise ConfigurationError(f"view {name}: write either events= or source=")
+    if source is None:
+        return events
+    if rebuild != "auto":
+        raise ConfigurationError(f"view {name}: it is rebuilt with {source!r}: say rebuild= there")
+    if source.partitions > 1:
+        raise ConfigurationError(
+            f"view {name} is over {source!r}, which has partitions: its rows are changed by several"
+            " projectors, in no order; leave partitions= out there"
+        )
+    return source.families
 
 
-def _split(partitions: int) -> tuple[int, ...]:
+def _split(name: str, partitions: int) -> tuple[int, ...]:
     """A view that is not split has the fingerprint that it had before there were partitions."""
+    if not 1 <= partitions <= _MOST_PARTITIONS:
+        raise ConfigurationError(f"view {name}: partitions= takes 1 to {_MOST_PARTITIONS}")
     return (partitions,) if partitions > 1 else ()
-
-
-def _has(event: type[Any], name: str) -> bool:
-    annotated = any(name in vars(base).get("__annotations__", {}) for base in event.__mro__)
-    return annotated or isinstance(getattr(event, name, None), property)
 
 
 def _require_frozen(row: type[Any]) -> None:

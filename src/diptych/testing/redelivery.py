@@ -10,6 +10,7 @@ from diptych.clock import Clock
 from diptych.failpoints import armed
 from diptych.read.checkpoint import position_of
 from diptych.read.database import Slot
+from diptych.read.group import grouped
 from diptych.read.lease import Leases
 from diptych.read.projector import Projector
 from diptych.read.revision import Target, register
@@ -106,7 +107,7 @@ class Reader(Generic[Row]):
     async def rows(self) -> list[Row]:
         """All rows, in the order of their keys."""
         bound = self.view.bind(self.target.revision, self.database.dialect)
-        async with self.database.snapshot([self.view.wanted]) as snapshot:
+        async with self.database.snapshot() as snapshot:
             rows = Rows(snapshot, database=self.database, bound={self.view: bound}, tenant="")
             page = await rows.page(self.view, page_size=_PAGE)
             found = list(page.items)
@@ -154,10 +155,11 @@ async def reader(
     await database.open(log_id=log.log_id)
     signal = CheckpointSignal(database.glance)
     try:
+        (model,) = grouped(view.lineage)
         revisions = await register(
-            [view], database=database, log_id=log.log_id, head=START, at=clock.now()
+            [model], database=database, log_id=log.log_id, head=START, at=clock.now()
         )
-        target = Target(view, revisions[view.name], 0)
+        target = Target(model, revisions[model.name], 0)
         worker = Worker.here()
         await Leases(worker, [target.revision], database=database).renew(())
         yield Reader(view, log, database, target, signal, clock, worker)

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 from diptych.codec import Events
+from diptych.errors import ConfigurationError
 from diptych.messages import Metadata
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.read.view import View
@@ -51,16 +52,19 @@ class ViewSpec(Generic[Row]):
     same every time.
 
     `stream` names the field of the events that tells their streams apart, or is a function of the
-    event. It is the key of the view where that is the stream's; else all events of a category are
-    given to one stream, unless you say.
+    event. It is the key of the view where that is the stream's (of the source, for a view over a
+    view); else all events of a category are given to one stream, unless you say.
     """
 
     def __init__(
         self, view: View[Row], *, stream: str | Callable[[Any], object] | None = None
     ) -> None:
         self._view = view
+        root = view.lineage[0]
+        if stream is None and root.sticky:
+            raise ConfigurationError(f"{root!r} has sticky keys: say which stream an event is in")
         if stream is None:
-            stream = view.key_of if view.stream_prefix else _one_stream
+            stream = root.key_of if root.stream_prefix else _one_stream
         self._stream = attrgetter(stream) if isinstance(stream, str) else stream
 
     def given(self, *events: object) -> "Given[Row]":

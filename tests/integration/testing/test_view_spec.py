@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from diptych import ProjectionStopped, RecordedEvent, View
+from diptych import ConfigurationError, ProjectionStopped, RecordedEvent, View
 from diptych.failpoints import armed
 from diptych.testing import START, ViewSpec, happened, redelivery
 from diptych.testing.view_spec import _sizes
@@ -107,6 +107,53 @@ def test_a_project_that_fails_is_the_cause_of_the_failure() -> None:
     with pytest.raises(ProjectionStopped) as failure:
         ViewSpec(broken).given(EMMA).then()
     assert isinstance(failure.value.__cause__, KeyError)
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    times_lent: int
+    books: int
+
+
+def rank(row: Popular | None, before: Book | None, after: Book | None) -> Popular | None:
+    shown = after or before
+    assert shown is not None
+    count = (row.books if row else 0) + (after is not None) - (before is not None)
+    return Popular(shown.times_lent, count) if count else None
+
+
+popular = View("popular", source=books, row=Popular, key="times_lent", project=rank)
+
+
+def test_a_view_over_a_view_is_given_the_events_of_its_source() -> None:
+    spec = ViewSpec(popular)
+    spec.given(EMMA, DUNE).then(Popular(1, 2))
+    spec.given(EMMA, DUNE, BACK, AGAIN).then(Popular(1, 1), Popular(2, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    to: str
+    events: int
+
+
+def touch(row: Shelf | None, event: Lent | Returned, _: RecordedEvent) -> Shelf | None:
+    if isinstance(event, Lent):
+        return Shelf(event.to, row.events + 1 if row else 1)
+    return row and Shelf(row.to, row.events + 1)
+
+
+shelves = View("shelves", events=[shelf_events], row=Shelf, key="to", sticky=True, project=touch)
+
+
+def test_a_view_with_sticky_keys_remembers_them_from_page_to_page() -> None:
+    spec = ViewSpec(shelves, stream="book")
+    spec.given(EMMA, DUNE, BACK, AGAIN, BACK).then(Shelf("ann", 3), Shelf("bob", 2))
+
+
+def test_a_view_with_sticky_keys_must_say_what_the_streams_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"View\('shelves'\) has sticky keys: say which"):
+        ViewSpec(shelves)
 
 
 def test_what_is_not_an_event_of_the_view_is_refused() -> None:

@@ -14,6 +14,7 @@ from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
+from diptych.read.group import Group, grouped, homes, named
 from diptych.read.table import TENANT, Shape, view_table
 from diptych.read.view import View
 from tests.unit.read.rows import POSTGRES, SQLITE
@@ -168,6 +169,132 @@ def test_postgresql_has_an_index_of_words_and_one_for_descending_order_with_none
     )
     assert found["orders__1__words"].endswith("USING gin (_search)")
     assert [column.name for column in table.primary_key] == [TENANT, "order_id"]
+
+
+@dataclass(frozen=True)
+class Customer:
+    customer_id: UUID
+    orders: int
+
+
+@dataclass(frozen=True)
+class Named:
+    customer_id: str
+
+
+@dataclass(frozen=True)
+class Maybe:
+    order_id: UUID
+    customer_id: UUID | None
+
+
+def project_over(row: Any, before: Any, after: Any) -> Any:
+    return row
+
+
+def over(source: View[Any], **options: Any) -> View[Any]:
+    wanted: dict[str, Any] = {"row": Customer, "key": "customer_id", "project": project_over}
+    wanted |= options
+    return View(wanted.pop("name", "customers"), source=source, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"key": "orders"}, "keyed by 'orders', which Row, the row of its source, lacks"),
+        ({"row": Named}, "'customer_id' is of another type in Row than in Named"),
+        ({"keys": keys}, "source= and keys= do not go together"),
+        ({"sticky": True}, "source= and sticky= do not go together"),
+        ({"partitions": 2}, "source= and partitions= do not go together"),
+        ({"rebuild": "ask"}, "rebuilt with View"),
+        ({"events": [order_events]}, "either events= or source="),
+        ({"source": view(partitions=2)}, r"View\('orders'\), which has partitions"),
+    ],
+)
+def test_what_a_view_over_a_view_cannot_be_is_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        over(options.pop("source", view()), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keys": keys}, "keys= and sticky= do not go together"),
+        ({"partitions": 2}, "sticky= and partitions= do not go together"),
+        ({"key": "name"}, "keyed by 'name', which no event of it has"),
+    ],
+)
+def test_what_sticky_keys_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        view(**{"key": "customer_id", "sticky": True, **options})
+
+
+def test_an_event_tells_a_sticky_key_if_it_has_all_of_it() -> None:
+    rule = view(key=("order_id", "customer_id"), sticky=True).sticky
+    assert rule is not None
+    one, other = UUID(int=1), UUID(int=2)
+    assert rule.told_by(Opened(one, other)) == (one, other)
+    assert rule.told_by(Opened(one, None)) is None  # type: ignore[arg-type]
+    assert rule.told_by(Shipped(one)) is None
+
+
+def test_a_view_needs_events_or_a_source() -> None:
+    with pytest.raises(ConfigurationError, match="either events= or source="):
+        view(events=[])
+
+
+def test_a_row_of_the_source_may_have_no_key() -> None:
+    assert over(view(row=Maybe)).lineage[0].name == "orders"
+
+
+def test_a_group_is_named_by_its_root_and_known_by_all_of_its_views() -> None:
+    root = view()
+    customers = over(root, max_lag=timedelta(seconds=1))
+    towns = over(customers, name="towns")
+    group, alone = grouped([towns, customers, view(name="alone"), root])[::-1]
+    assert isinstance(group, Group)
+    assert (group.name, group.views, group.max_lag) == (
+        "orders",
+        (root, customers, towns),
+        timedelta(seconds=1),
+    )
+    assert alone.name == "alone"
+    assert named([alone, group], "towns") is group
+    assert named([alone, group], "other") is None
+    assert homes([alone, group])[towns] is group
+
+
+def test_a_view_over_one_that_is_not_there_is_refused() -> None:
+    customers = over(view())
+    with pytest.raises(ConfigurationError, match=r"View\('orders'\), which the application does"):
+        grouped([customers, view()])
+
+
+def other_over(row: Any, before: Any, after: Any) -> Any:
+    return after
+
+
+def test_the_fingerprint_of_a_group_is_that_of_all_of_its_views() -> None:
+    def of(root: View[Any], *above: View[Any]) -> str:
+        return grouped([root, *above])[0].fingerprint
+
+    root, other = view(), view(project=other_project)
+    one, two = over(root), over(root, name="towns")
+    same = {of(root, one, two), of(root, two, one)}
+    assert len(same) == 1
+    changed = {
+        of(root, one),
+        of(root, two),
+        of(root, over(root, project=other_over), two),
+        of(root, one, over(one, name="towns")),
+        of(other, over(other), over(other, name="towns")),
+        root.fingerprint,
+    }
+    assert len(changed | same) == 7
+    assert over(root).fingerprint != over(other).fingerprint
+    assert view(key="customer_id", sticky=True).fingerprint != root.fingerprint
 
 
 def other_project(row: Any, event: Any, recorded: RecordedEvent) -> Any:
