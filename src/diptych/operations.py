@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from diptych.read.explanation import Explanation
 from diptych.read.progress import OnProgress
 from diptych.read.rebuild import HowToRebuild, Rebuilt, rebuild
+from diptych.read.revisions import RevisionStatus, drop_revision, revisions
 from diptych.read.side import ReadSide
 
 
@@ -40,7 +41,8 @@ class Operations:
 
         It leaves half of the time to live work while there is any, unless at `full_speed`. With
         `only_if_equal` a view that differs from the one that serves, though its rule is the same,
-        does not serve. What was cut off goes on where it was when it is called again.
+        does not serve. What was cut off goes on where it was when it is called again. A view is
+        rebuilt with all views over it, or under it.
 
         Raises:
             UnknownView: there is no such view or projection.
@@ -48,6 +50,31 @@ class Operations:
             ProjectionStopped: an event cannot be applied; what was built so far stays.
             StoreError: a database cannot do it; what was built so far stays.
         """
-        models = [self._read.named(name) for name in dict.fromkeys(views)]
+        models = tuple(dict.fromkeys(self._read.named(name) for name in views))
         how = HowToRebuild(full_speed, only_if_equal, on_progress)
         return await rebuild(models, means=self._read.means, how=how)
+
+    async def revisions(self) -> tuple[RevisionStatus, ...]:
+        """All revisions in the read database, of this code and of any other: how large and how old
+        they are, what they are for, and which processes use them. Rows are counted, which takes a
+        while where they are many.
+
+        Raises: StoreError.
+        """
+        means = self._read.means
+        return await revisions(self._read.wanted, database=means.database)
+
+    async def drop_revision(self, revision: int) -> None:
+        """Delete the tables of a revision that nobody needs.
+
+        Who projects is known, and refused. A process of other code that only answers is not known:
+        its queries get ViewNotReady if it still wanted this one.
+
+        Raises:
+            UnknownRevision: there is none with this number.
+            RevisionInUse: this code reads it, or a process that is alive projects or builds it, or
+                a query that began before may still read it.
+            StoreError.
+        """
+        means = self._read.means
+        await drop_revision(revision, self._read.wanted, database=means.database)

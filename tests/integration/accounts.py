@@ -207,6 +207,7 @@ async def reading(
     clock: Clock | None = None,
     database: ReadDatabase | None = None,
     project: bool = True,
+    operating: bool = False,
     lease_ttl: float = 5.0,
 ) -> AsyncIterator[ReadSide]:
     """A read side that is open; the store must be."""
@@ -218,7 +219,7 @@ async def reading(
         queries=QUERIES if queries is None else queries,
         lease_ttl=lease_ttl,
     )
-    await side.open(project=project)
+    await side.open(project=project, operating=operating)
     try:
         yield side
     finally:

@@ -120,6 +120,10 @@ class Transaction(Loading, Protocol):
         """Delete the rows under these full keys."""
         ...
 
+    async def drop(self, name: str) -> None:
+        """Drop a table that `create` made, with all that belongs to it, if it is there."""
+        ...
+
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
         """Move a checkpoint on; False if it is not as given: then somebody else took over."""
         ...
@@ -147,6 +151,10 @@ class Snapshot(Loading, Protocol):
 
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         """Run one reading statement of SQLAlchemy Core; it may be interrupted and begun again."""
+        ...
+
+    async def bytes_of(self, table: str, *, rows: int) -> int:
+        """What a table of so many rows takes, as far as the database can tell."""
         ...
 
 
@@ -223,6 +231,11 @@ class ReadDatabase(Protocol):
 
         Raises: StoreError.
         """
+        ...
+
+    async def queries_ended(self, *, seconds: float) -> bool:
+        """Wait for the queries that have begun by now, in any process, and whose tables would go
+        away under them if they were dropped; False if that takes longer."""
         ...
 
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:

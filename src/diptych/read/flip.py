@@ -78,7 +78,7 @@ class Flip:
         means, candidate = self.building.means, self.candidate
         async with means.database.transaction(exclusive=True) as tx:
             places = await self._lock(tx)
-            goal = max(candidate.point, *places, key=lambda point: point.position)
+            goal = max([candidate.point, *places], key=lambda point: point.position)
             if not await self._finish(tx, goal):
                 return None
             await self._swap(tx)

@@ -98,10 +98,10 @@ class ReadModel(ABC):
         rebuild: Rebuild = "auto",
     ) -> None:
         check_table_name(type(self).__name__.lower(), name)
-        if rebuild not in get_args(Rebuild):
-            raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
         self.name = name
         self.rebuild: Rebuild = rebuild
+        if rebuild not in get_args(Rebuild):
+            raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
         self.families = tuple(events)
         self.max_lag = max_lag
         self.partitions = partitions

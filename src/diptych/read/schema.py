@@ -11,6 +11,7 @@ SCHEMA_VERSION: Final = 3
 BUILDING: Final = "building"
 SERVING: Final = "serving"
 RETIRED: Final = "retired"
+DROPPED: Final = "dropped"
 """Of a revision."""
 
 FIRST: Final = "first"
@@ -56,7 +57,8 @@ REVISIONS: Final = sa.Table(
 """One row for each table (or set of tables) built by one fingerprint of a view or projection.
 
 `status` is `building` until the revision has once caught up, then `serving`; a rebuild of the
-same fingerprint (`kind` is `rebuild`) will make its predecessor `retired`. `tables` is a JSON array
+same fingerprint (`kind` is `rebuild`) makes its predecessor `retired`. `dropped` is one whose
+tables are about to be. `tables` is a JSON array
 of names. `served_at`, `verified_at` and `retired_at` say when it became what it is.
 """
 

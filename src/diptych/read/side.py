@@ -17,9 +17,9 @@ from diptych.errors import (
 from diptych.read.bus import TIMEOUT, OnTimeout, QueryBus
 from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
-from diptych.read.database import ReadDatabase, Standing
+from diptych.read.database import ReadDatabase, Standing, Wanted
 from diptych.read.explanation import Explanation
-from diptych.read.group import grouped, homes
+from diptych.read.group import grouped, homes, named
 from diptych.read.lease import TTL, Leases
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
@@ -165,9 +165,7 @@ class ReadSide:
     async def why(self, view: str) -> Explanation:
         """Raises: UnknownView."""
         running = self._opened()
-        model = next((each for each in self._models if each.name == view), None)
-        if model is None:
-            raise UnknownView(view, known=[each.name for each in self._models])
+        model = self.named(view)
         projecting = running.projecting
         detective = Detective(
             store=self._store,
@@ -250,12 +248,17 @@ class ReadSide:
         """What operations on views are done with. Raises: StoreClosed."""
         return self._opened().means
 
+    @property
+    def wanted(self) -> frozenset[Wanted]:
+        """What this code reads and projects."""
+        return frozenset(model.wanted for model in self._models)
+
     def named(self, name: str) -> ReadModel:
-        """The view or projection of this name. Raises: UnknownView."""
-        for model in self._models:
-            if model.name == name:
-                return model
-        raise UnknownView(name, known=(model.name for model in self._models))
+        """What the view or projection of this name is projected as. Raises: UnknownView."""
+        found = named(self._models, name)
+        if found is None:
+            raise UnknownView(name, known=(each.name for each in homes(self._models)))
+        return found
 
     def _opened(self) -> "_Running":
         if self._running is None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,11 +16,12 @@ from diptych.read.compiled import Compiled
 from diptych.read.database import Snapshot, Standing, Transaction, Wanted
 from diptych.read.postgres.connection import Begin, Begins, Connection
 from diptych.read.postgres.cores import Cores
-from diptych.read.postgres.opened import Opened, Servers
+from diptych.read.postgres.opened import QUERY, Opened, Servers
 from diptych.read.postgres.pool import Pool
 from diptych.read.postgres.reading import PostgresSnapshot, begin
 from diptych.read.postgres.statements import (
     Statements,
+    older_queries,
     search_condition,
     search_term,
 )
@@ -149,6 +150,23 @@ class PostgresReadDatabase:
 
     async def blockers(self, tables: Sequence[str]) -> Sequence[Blocker]:
         return await self._opened().blockers(tables)
+
+    async def queries_ended(self, *, seconds: float) -> bool:
+        """Names are looked up in the newest catalog, whatever the snapshot shows."""
+        loop = asyncio.get_running_loop()
+        deadline, since = loop.time() + seconds, await self._open_since(None)
+        while await self._open_since(since):
+            if loop.time() > deadline:
+                return False
+            await asyncio.sleep(_LONGEST_PAUSE / 10)
+        return True
+
+    async def _open_since(self, before: Any) -> Any:
+        """The time there; or if there is a transaction of a query that began before one."""
+        async with self.transaction(leasing=True) as tx:
+            now = sa.select(sa.func.clock_timestamp())
+            asked = now if before is None else older_queries(before, application=QUERY)
+            return (await tx.execute(asked))[0][0]
 
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
         return search_condition(table)

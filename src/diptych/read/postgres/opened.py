@@ -18,7 +18,7 @@ from diptych.read.postgres.reading import begin
 from diptych.read.postgres.statements import Statements
 from diptych.read.postgres.watch import Watch
 
-_QUERY: Final = "diptych query"
+QUERY: Final = "diptych query"
 _PROJECT: Final = "diptych project"
 _LEASE: Final = "diptych lease"
 _WATCH: Final = "diptych watch"
@@ -43,7 +43,7 @@ class Opened:
         self._servers, self._cores = servers, cores
         asked = servers.replica or servers.primary
         standby = servers.replica is not None
-        self.queries = Pool(self._to(asked, _QUERY, standby=standby), limit=servers.readers)
+        self.queries = Pool(self._to(asked, QUERY, standby=standby), limit=servers.readers)
         self.projecting = Pool(self._to(servers.primary, _PROJECT), limit=servers.projecting)
         self.leasing = Pool(self._to(servers.primary, _LEASE), limit=1)
         self.watch = Watch(

@@ -68,6 +68,11 @@ class PostgresSnapshot:
             self._require_open()
             return await self._connection.run(statement)
 
+    async def bytes_of(self, table: str, *, rows: int) -> int:  # noqa: ARG002
+        size = sa.func.pg_total_relation_size(sa.func.to_regclass(table))
+        found = await self.execute(sa.select(size.label("bytes")))
+        return int(found[0].bytes or 0)
+
     def _require_open(self) -> None:
         if self._ended:
             raise StoreClosed("the query is answered: its rows cannot be read any more")

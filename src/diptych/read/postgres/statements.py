@@ -7,6 +7,7 @@ soon as the server keeps a plan that was made when the table was small.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -126,3 +127,21 @@ def search_condition(view: ViewTable) -> sa.ColumnElement[bool]:
 def search_term(words: Sequence[str]) -> str:
     """Each is a prefix, and all must be there. They are letters and digits, and quoted besides."""
     return " & ".join(f"'{word}':*" for word in words)
+
+
+# Who reads
+
+
+def older_queries(before: datetime, *, application: str) -> sa.Select[Any]:
+    """How many queries of ours have a transaction that began before that time."""
+    names = ("datname", "application_name", "xact_start")
+    there = sa.table("pg_stat_activity", *(sa.column(name) for name in names))
+    return (
+        sa.select(sa.func.count())
+        .select_from(there)
+        .where(
+            there.c.datname == sa.func.current_database(),
+            there.c.application_name == application,
+            there.c.xact_start < before,
+        )
+    )

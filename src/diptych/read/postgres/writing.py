@@ -37,6 +37,9 @@ class PostgresTransaction:
         for index in sorted(made.indexes, key=lambda each: str(each.name)):
             await self.execute(sa.schema.CreateIndex(index))
 
+    async def drop(self, name: str) -> None:
+        await self.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData()), if_exists=True))
+
     async def load(
         self, table: ViewTable, keys: Sequence[tuple[object, ...]]
     ) -> Sequence[Sequence[object]]:

@@ -153,6 +153,10 @@ class SqliteReadDatabase:
         """One lock is for all tables."""
         return await asyncio.to_thread(writers, self._opened().path)
 
+    async def queries_ended(self, *, seconds: float) -> bool:  # noqa: ARG002
+        """A snapshot has the tables that were there when it began."""
+        return True
+
     def matches(self, table: ViewTable) -> sa.ColumnElement[bool]:
         return search_condition(table)
 

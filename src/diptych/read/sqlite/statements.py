@@ -140,4 +140,9 @@ def _drop_words(view: ViewTable, rows: sa.ColumnElement[bool]) -> sa.Insert:
 
 
 def _words(view: ViewTable) -> str:
-    return f"{view.name}__words"
+    return words_of(view.name)
+
+
+def words_of(table: str) -> str:
+    """The index of words beside a table."""
+    return f"{table}__words"

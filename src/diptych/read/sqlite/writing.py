@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from diptych.read.database import Checkpoint, Parameters
 from diptych.read.sqlite.connection import Connection
-from diptych.read.sqlite.statements import Statements, create_words, listed
+from diptych.read.sqlite.statements import Statements, create_words, listed, words_of
 from diptych.read.table import ViewTable
 from diptych.sqlite_library import sqlite
 from diptych.store.contract import Point
@@ -37,6 +37,11 @@ class SqliteTransaction:
         await self._create(sa.schema.CreateTable(table.table), table.table)
         if table.searchable:
             await self.execute(create_words(table))
+
+    async def drop(self, name: str) -> None:
+        for each in (words_of(name), name):
+            gone = sa.Table(each, sa.MetaData())
+            await self.execute(sa.schema.DropTable(gone, if_exists=True))
 
     async def load(
         self, table: ViewTable, keys: Sequence[tuple[object, ...]]
