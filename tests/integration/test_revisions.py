@@ -14,6 +14,7 @@ from diptych.read.database import ReadDatabase
 from diptych.read.query import Query, answer
 from diptych.read.rows import Rows
 from diptych.store.memory import MemoryEventStore
+from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
     GetAccount,
     Opened,
@@ -22,6 +23,7 @@ from tests.integration.accounts import (
     all_accounts,
     append,
     expected_accounts,
+    held_by,
     reading,
 )
 from tests.integration.conftest import AnyDatabase
@@ -56,7 +58,7 @@ async def test_all_revisions_are_listed_with_what_they_are(
     ):
         await caught_up(side, store)
         await operations.rebuild(["accounts"])
-        await caught_up(side, store)
+        await wait_until(lambda: {slot.revision for slot in held_by(side)} == {2})
         async with reading(store, database=any_database(), **NEW) as newer:
             await caught_up(newer, store)
             found = {each.revision: each for each in await operations.revisions()}
