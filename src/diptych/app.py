@@ -126,6 +126,7 @@ class Application:
         async with AsyncExitStack() as stack:
             await self._store.open()
             stack.push_async_callback(self._store.close)
+            stack.push_async_callback(self._left.close)
             refuse_one_file(self._store, self._database)
             await self._right.open(
                 project=self.project,

@@ -24,11 +24,23 @@ from tests.conformance.defects import (
     loading,
     points,
     reading,
+    snapshots,
     waiting,
 )
 from tests.conformance.defects.opening import Disk, Opening
 
-_MODULES = appending, commands, conditions, crowding, keeping, loading, points, reading, waiting
+_MODULES = (
+    appending,
+    commands,
+    conditions,
+    crowding,
+    keeping,
+    loading,
+    points,
+    reading,
+    snapshots,
+    waiting,
+)
 _RED = AssertionError, pytest.fail.Exception, DiptychError, asyncio.CancelledError
 
 

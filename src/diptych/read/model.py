@@ -127,7 +127,7 @@ class ReadModel(ABC):
             parts = [*rule, *self._shape, *self._built_on()]
             return fingerprint(*parts, kinds={sa.Table: table_content})
         except ConfigurationError as error:
-            raise ConfigurationError(f"{self!r}: {error}") from error
+            raise ConfigurationError(f"{self!r}: {error}, or give version=") from error
 
     def _built_on(self) -> Sequence[str]:
         """The fingerprints of what it is folded from, if that is not events."""

@@ -29,8 +29,7 @@ Describe = Callable[[Any], str]
 
 def refuse(what: str) -> NoReturn:
     raise ConfigurationError(
-        f"{what} cannot be followed, so a change of it would not be seen: avoid it, or give"
-        " version="
+        f"{what} cannot be followed, so a change of it would not be seen: avoid it"
     )
 
 

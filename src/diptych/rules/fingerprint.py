@@ -2,8 +2,8 @@
 
 Theory of operation. A view's table belongs to the fingerprint of its rule, so two mistakes are
 possible: a change that is not seen leaves wrong rows in place, a difference that means nothing
-costs a rebuild. The first is the worse; hence what cannot be followed is refused, with a request
-for `version=`, and never passed over.
+costs a rebuild. The first is the worse; hence what cannot be followed is refused and never passed
+over.
 
 Starting at the given parts, each function and class of ours is described once: the normal form
 of its source, with each name that it reads and what this name stands for now. A name is looked

@@ -25,12 +25,13 @@ history that was restored and went on differently is told from the one that was 
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from diptych.messages import EventData, RecordedEvent
+from diptych.store.snapshots import Snapshots
 
 
 class AnyVersion(Enum):
@@ -180,33 +181,17 @@ class LogPage(Struct, frozen=True, gc=False):
     head: int
 
 
-class Commits(NamedTuple):
-    """What group commit has done since the log was opened: `appends` in `commits` transactions."""
-
-    commits: int
-    appends: int
-
-    def since(self, before: Self) -> "Commits":
-        """What came to it; all of it if the log was closed and opened again meanwhile."""
-        if self.commits < before.commits:
-            return self
-        return Commits(self.commits - before.commits, self.appends - before.appends)
-
-
-@runtime_checkable
-class CountsCommits(Protocol):
-    """A store that tells how many appends share a transaction."""
-
-    @property
-    def commits(self) -> Commits: ...
-
-
 class WriteStore(Protocol):
     """What commands are executed on: the part of a log that decides on streams."""
 
     @property
     def log_id(self) -> UUID:
         """Made when the log is created; tells one log from another."""
+        ...
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Kept states of long streams."""
         ...
 
     async def append(self, append: Append) -> Appended:

@@ -18,6 +18,7 @@ concerns the whole batch, and there are two cases:
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from diptych.errors import (
     OutcomeUnknown,
@@ -30,7 +31,7 @@ from diptych.errors import (
     StoreError,
 )
 from diptych.store.batching import Answers, Batcher
-from diptych.store.contract import Append, Appended, Commits
+from diptych.store.contract import Append, Appended
 from diptych.store.limits import validate
 
 Commit = Callable[[Sequence[Append]], Answers[Appended]]
@@ -45,6 +46,27 @@ _NOT_A_MEMBERS_FAULT = (
     StoreClosed,
 )
 _log = logging.getLogger(__name__)
+
+
+class Commits(NamedTuple):
+    """What group commit has done since the log was opened: `appends` in `commits` transactions."""
+
+    commits: int
+    appends: int
+
+    def since(self, before: Self) -> "Commits":
+        """What came to it; all of it if the log was closed and opened again meanwhile."""
+        if self.commits < before.commits:
+            return self
+        return Commits(self.commits - before.commits, self.appends - before.appends)
+
+
+@runtime_checkable
+class CountsCommits(Protocol):
+    """A store that tells how many appends share a transaction."""
+
+    @property
+    def commits(self) -> Commits: ...
 
 
 class GroupCommit:

@@ -30,7 +30,6 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
-    Commits,
     Criterion,
     Load,
     Loaded,
@@ -39,10 +38,11 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.cursors import Cursors
-from diptych.store.group_commit import GroupCommit
+from diptych.store.group_commit import Commits, GroupCommit
 from diptych.store.limits import check_key, check_load, check_read, validate
 from diptych.store.memory_cursors import MemoryCursors
 from diptych.store.memory_log import Filter, MemoryLog
+from diptych.store.memory_snapshots import MemorySnapshots
 from diptych.store.subscription import LogSignal
 
 
@@ -76,6 +76,7 @@ class MemoryEventStore:
         self._chance = random.Random(self._ways.seed)  # noqa: S311 - misbehaves repeatably
         self._log, self._cursors = MemoryLog(), MemoryCursors()
         self._log_id = self._clock.new_id()
+        self._snapshots = MemorySnapshots()
         self._visible = 0
         self._group: GroupCommit | None = None
         self._signal = LogSignal()
@@ -169,6 +170,11 @@ class MemoryEventStore:
         if self._ways.short_pages and self._chance.random() < 0.05:
             return
         await self._signal.moved(after)
+
+    @property
+    def snapshots(self) -> MemorySnapshots:
+        self._opened()
+        return self._snapshots
 
     def _opened(self) -> GroupCommit:
         if self._group is None:

@@ -7,7 +7,8 @@ from typing import Protocol
 from diptych.messages import Envelope
 from diptych.read.observer import Observer
 from diptych.read.readiness import Readiness
-from diptych.store.contract import Append, Commits
+from diptych.store.contract import Append
+from diptych.store.group_commit import Commits
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from opentelemetry.metrics import (
 
 from diptych.errors import ConcurrencyError
 from diptych.read.readiness import ViewStatus
-from diptych.store.contract import Commits
+from diptych.store.group_commit import Commits
 from diptych.telemetry.contract import Sample
 from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS
 

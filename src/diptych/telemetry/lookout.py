@@ -7,7 +7,8 @@ from typing import Self
 
 from diptych.errors import StoreError
 from diptych.read.readiness import Readiness
-from diptych.store.contract import CountsCommits, EventStore
+from diptych.store.contract import EventStore
+from diptych.store.group_commit import CountsCommits
 from diptych.telemetry.agreements import Agreements
 from diptych.telemetry.contract import Sample, Telemetry
 

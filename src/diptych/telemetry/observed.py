@@ -16,6 +16,7 @@ from diptych.store.contract import (
     RecordedCommand,
     WriteStore,
 )
+from diptych.store.snapshots import Snapshots
 from diptych.telemetry.contract import Telemetry
 from diptych.write.bus import Handle, Middleware
 from diptych.write.decider import Decider
@@ -72,6 +73,10 @@ class _Observed:
     @property
     def log_id(self) -> UUID:
         return self._store.log_id
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return self._store.snapshots
 
     async def append(self, append: Append) -> Appended:
         with self._telemetry.append(append):

@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 from diptych.errors import ConcurrencyError
 from diptych.messages import Envelope, RecordedEvent
-from diptych.store.contract import Append, Commits
+from diptych.store.contract import Append
+from diptych.store.group_commit import Commits
 from diptych.telemetry.contract import Sample
 from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS, outcome
 

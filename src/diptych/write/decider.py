@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import (
     Annotated,
     Any,
@@ -19,6 +20,7 @@ from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.messages import Envelope
 from diptych.store.limits import check_name
+from diptych.write.state import StateCodec
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -41,6 +43,10 @@ class Decider(Generic[C, S, E]):
         evolve: `(state, event) -> state`, pure and total over the family. The state must be
             immutable: it is kept and shared between commands.
         commands: the command types, where the hint of `decide`'s first parameter does not say.
+        snapshot_every: keep the state of a stream beside the log each time that it has grown by so
+            many events, so that a long stream is not read from its beginning. For streams of
+            thousands of events; nothing depends on it. `evolve` must be annotated with the state
+            that it returns.
 
     Raises:
         ConfigurationError: the command types cannot be read, or one lacks the key field.
@@ -58,6 +64,7 @@ class Decider(Generic[C, S, E]):
         decide: Callable[[C, S], Sequence[E]],
         evolve: Callable[[S, E], S],
         commands: Sequence[type[C]] | None = None,
+        snapshot_every: int | None = None,
     ) -> None: ...
 
     @overload
@@ -70,6 +77,7 @@ class Decider(Generic[C, S, E]):
         decide: Callable[[C, S, Envelope], Sequence[E]],
         evolve: Callable[[S, E], S],
         commands: Sequence[type[C]] | None = None,
+        snapshot_every: int | None = None,
     ) -> None: ...
 
     def __init__(
@@ -81,6 +89,7 @@ class Decider(Generic[C, S, E]):
         decide: Callable[..., Sequence[E]],
         evolve: Callable[[S, E], S],
         commands: Sequence[type[C]] | None = None,
+        snapshot_every: int | None = None,
     ) -> None:
         self.events = events
         self.initial = initial
@@ -88,12 +97,26 @@ class Decider(Generic[C, S, E]):
         self.decide: Decide[C, S, E] = _with_envelope(decide)
         self.commands: tuple[type[C], ...] = tuple(commands or _commands_of(decide))
         self._key = key
+        if snapshot_every is not None and snapshot_every < 1:
+            raise ConfigurationError(f"{self!r}: snapshot_every= is a number of events, 1 or more")
+        self.snapshot_every = snapshot_every
         if isinstance(key, str):
             for command in self.commands:
                 _require_field(command, key)
 
     def __repr__(self) -> str:
         return f"Decider({self.events.category!r})"
+
+    @cached_property
+    def states(self) -> StateCodec[S]:
+        """How states are kept with `snapshot_every`.
+
+        Raises: ConfigurationError: they cannot be stored, or `evolve` cannot be followed.
+        """
+        try:
+            return StateCodec(self.events, initial=self.initial, evolve=self.evolve)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self!r} has snapshot_every=, but {error}") from error
 
     def stream(self, key: object) -> str:
         """The name of the stream of one aggregate; raises as `stream_name`."""

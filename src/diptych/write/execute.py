@@ -31,7 +31,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from diptych.clock import Clock
@@ -47,40 +46,40 @@ from diptych.store.contract import (
     Appended,
     CommandRecord,
     Load,
-    Point,
     StreamVersion,
     Write,
     WriteStore,
 )
 from diptych.write.committing import appending, commit, first_outcome, record_of
 from diptych.write.decider import Decider
+from diptych.write.known import Key, Known
 from diptych.write.outcome import Outcome, outcome_of
+from diptych.write.snapshots import Keeper
 from diptych.write.turns import Turns
 
 C = TypeVar("C")
 S = TypeVar("S")
 E = TypeVar("E")
 
-Key = tuple[Decider[Any, Any, Any], str, str]
-"""A decider, a tenant and a stream: states are kept for who made them."""
-
-
-class Known(Struct, Generic[S], frozen=True, gc=False):
-    """A stream's state, its version, and the point of its last event."""
-
-    state: S
-    version: int
-    point: Point
-
 
 class Executor:
-    """Runs deciders against a log. `cached_streams` states are kept, the least used go first."""
+    """Runs deciders against a log. `cached_streams` states are kept, the least used go first.
+
+    With `uncommitted`, what it appends is not in the log yet, so no snapshots are taken of it.
+    """
 
     def __init__(
-        self, store: WriteStore, clock: Clock, *, cached_streams: int = 10_000, attempts: int = 100
+        self,
+        store: WriteStore,
+        clock: Clock,
+        *,
+        cached_streams: int = 10_000,
+        attempts: int = 100,
+        uncommitted: bool = False,
     ) -> None:
         self.store, self.clock, self.attempts = store, clock, attempts
         self.turns = Turns()
+        self.snapshots = Keeper(store, keeps=not uncommitted)
         self.begins_streams: set[type] = set()
         self._size = cached_streams
         self._cache: OrderedDict[Key, Known[Any]] = OrderedDict()
@@ -108,6 +107,8 @@ class Executor:
 
     def remember(self, key: Key, known: Known[Any]) -> None:
         """Keep a state that the log holds; what is not committed must never come here."""
+        if key[0].snapshot_every:
+            known = self.snapshots.offer(key, known)
         self._cache[key] = known
         if len(self._cache) > self._size:
             self._cache.popitem(last=False)
@@ -204,18 +205,23 @@ class _Run(Generic[C, S, E]):
         """Fold what the stream has beyond the known version; say whether there was anything."""
         tenant, known = self._envelope.tenant, self._known
         command = self._record.key if self._envelope.supplied else None
-        loaded = await self._store.load(Load(self._stream, tenant, known.version, command))
+        load = Load(self._stream, tenant, known.version, command)
+        if known.version or not self._decider.snapshot_every:
+            loaded = await self._store.load(load)
+        else:
+            known, loaded = await self._executor.snapshots.load(self._key, load)
         self._fresh = True
-        if known.version == 0:
+        if self._known.version == 0:
             self._learn(is_new=loaded.version == 0)
-        if loaded.events:
+        moved = loaded.version > self._known.version
+        if moved:
             events = [event for _, event in await self._decider.events.decode(loaded.events)]
             state = self._decider.fold(events, known.state)
-            self._known = Known(state, loaded.version, loaded.point)
+            self._known = Known(state, loaded.version, loaded.point, known.kept)
             self._executor.remember(self._key, self._known)
         if loaded.command is not None:
             self._first = first_outcome(self._record, loaded.command, self._store)
-        return bool(loaded.events)
+        return moved
 
     def _learn(self, *, is_new: bool) -> None:
         begins, kind = self._executor.begins_streams, type(self._command)
@@ -234,7 +240,8 @@ class _Run(Generic[C, S, E]):
         failpoint("execute.after_append")
         if not appended.repeated:
             version = self._known.version + len(write.events)
-            self._executor.remember(self._key, Known(state, version, appended.point))
+            known = Known(state, version, appended.point, self._known.kept)
+            self._executor.remember(self._key, known)
         return self._outcome(appended)
 
     async def _nothing(self) -> Outcome:

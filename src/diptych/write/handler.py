@@ -20,7 +20,8 @@ from diptych.store.contract import (
 )
 from diptych.write.committing import appending, commit, first_outcome, record_of
 from diptych.write.decider import Decider, required, stream_name
-from diptych.write.execute import Executor, Known
+from diptych.write.execute import Executor
+from diptych.write.known import Known
 from diptych.write.outcome import Outcome, outcome_of
 
 C = TypeVar("C")
@@ -96,11 +97,13 @@ class Writer:
     async def load(self, decider: Decider[C, S, E], key: object) -> Known[S]:
         """The present state and version of any aggregate, to decide on."""
         stream = decider.stream(key)
-        loaded = await self._executor.store.load(Load(stream, self._envelope.tenant))
+        key, snapshots = (decider, self._envelope.tenant, stream), self._executor.snapshots
+        known, loaded = await snapshots.load(key, Load(stream, self._envelope.tenant))
         events = [event for _, event in await decider.events.decode(loaded.events)]
         if loaded.point.position > self._seen.position:
             self._seen = loaded.point
-        return Known(decider.fold(events), loaded.version, loaded.point)
+        state = decider.fold(events, known.state)
+        return snapshots.offer(key, Known(state, loaded.version, loaded.point, known.kept))
 
     async def append(self, *changes: Change[Any], condition: Condition | None = None) -> Outcome:
         """Append to several streams at once, or under a condition: all of it or nothing.

@@ -34,6 +34,7 @@ class WriteSide:
         store: WriteStore,
         clock: Clock,
         middleware: Sequence[Middleware] = (),
+        uncommitted: bool = False,
     ) -> None:
         self._parts, self._clock, self._middleware = parts, clock, middleware
         deciders = [part for part in parts if isinstance(part, Decider)]
@@ -43,12 +44,22 @@ class WriteSide:
         _check_categories(deciders)
         self.families: tuple[Events[Any], ...] = tuple(decider.events for decider in deciders)
         self.bus = CommandBus(middleware)
-        self._executor = Executor(store, clock)
+        self._executor = Executor(store, clock, uncommitted=uncommitted)
         self._register(deciders, handlers)
 
     def over(self, store: WriteStore) -> "WriteSide":
-        """The same parts on another store, with nothing kept yet."""
-        return WriteSide(self._parts, store=store, clock=self._clock, middleware=self._middleware)
+        """The same parts on a store that commits later, with nothing kept yet."""
+        return WriteSide(
+            self._parts,
+            store=store,
+            clock=self._clock,
+            middleware=self._middleware,
+            uncommitted=True,
+        )
+
+    async def close(self) -> None:
+        """Begin nothing more behind the commits."""
+        await self._executor.snapshots.close()
 
     def dispatch(
         self,
@@ -90,6 +101,8 @@ class WriteSide:
         goes_first = {handler.command for handler in handlers}
         decided: set[type] = set()
         for decider in deciders:
+            if decider.snapshot_every:
+                decider.states  # noqa: B018 - made at start-up, where its errors belong
             for command in decider.commands:
                 if command in decided:
                     raise ConfigurationError(f"two deciders for {command.__qualname__}")

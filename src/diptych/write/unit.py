@@ -35,6 +35,7 @@ from diptych.store.contract import (
     WriteStore,
 )
 from diptych.store.limits import MAX_VERSION, validate
+from diptych.store.snapshots import Snapshots
 from diptych.write.outcome import Outcome, outcome_of
 
 
@@ -87,6 +88,10 @@ class Unit:
     @property
     def log_id(self) -> UUID:
         return self._store.log_id
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return self._store.snapshots
 
     @property
     def ended(self) -> bool:

@@ -54,6 +54,11 @@ class Opening:
     def durability(self):
         return self.log.durability
 
+    @property
+    def snapshots(self):
+        self.must_be_open()
+        return self.log.snapshots
+
     async def open(self):
         await self.disk.open()
         self.number = self.disk.openings

@@ -30,6 +30,7 @@ from diptych.store.postgres.creating import Facts, identify
 from diptych.store.postgres.cursors import CursorStatements, moment
 from diptych.store.postgres.join import Joiner
 from diptych.store.postgres.reading import Reader
+from diptych.store.postgres.snapshots import PostgresSnapshots
 from diptych.store.postgres.statements import statements_for
 from diptych.store.sql_cursors import SqlCursors
 from diptych.store.subscription import LogSignal
@@ -74,8 +75,9 @@ class OpenLog:
         joiner: Joiner,
         listener: Listener,
         cursors: CursorStatements,
+        snapshots: PostgresSnapshots,
     ) -> None:
-        self.facts, self.reader, self.joiner = facts, reader, joiner
+        self.facts, self.reader, self.joiner, self.snapshots = facts, reader, joiner, snapshots
         self._cursors = cursors
         self.cursors: Cursors = SqlCursors(cursors, moment=moment)
         self._committer, self._listener = committer, listener
@@ -150,6 +152,7 @@ async def open_log(access: Access, *, migrate: bool) -> OpenLog:
         joiner=Joiner(sql, log_id=log_id, shown=url.shown, clock=clock),
         listener=Listener(url, f"{url.schema}_log"),
         cursors=CursorStatements(url, deadline=deadline),
+        snapshots=PostgresSnapshots(pool, sql),
     )
 
 

@@ -152,3 +152,26 @@ FROM (
     ) AS few JOIN diptych.events AS e USING (position)
 ) AS measured
 WHERE size_before < $4
+
+-- name: find_snapshot
+SELECT version, position, uuid_send(event_id), state, digest FROM diptych.snapshots
+WHERE tenant = $1 AND stream = $2 AND fingerprint = $3
+
+-- name: keep_snapshot
+-- Those of other rules go, but for the newest: old and new code may run at once. The commit does
+-- not wait for the disk: what is lost can be made again.
+WITH at_ease AS (
+    SELECT set_config('synchronous_commit', 'off', true)
+), dropped AS (
+    DELETE FROM diptych.snapshots
+    WHERE tenant = $1 AND stream = $2 AND fingerprint <> $3
+        AND version < (
+            SELECT max(version) FROM diptych.snapshots
+            WHERE tenant = $1 AND stream = $2 AND fingerprint <> $3)
+)
+INSERT INTO diptych.snapshots
+    (tenant, stream, fingerprint, version, position, event_id, state, digest)
+SELECT $1, $2, $3, $4, $5, $6::text::uuid, $7, $8 FROM at_ease
+ON CONFLICT (tenant, stream, fingerprint) DO UPDATE SET version = excluded.version,
+    position = excluded.position, event_id = excluded.event_id, state = excluded.state,
+    digest = excluded.digest

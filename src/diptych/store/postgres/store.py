@@ -41,7 +41,6 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
-    Commits,
     Criterion,
     Load,
     Loaded,
@@ -50,10 +49,12 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.cursors import Cursors
+from diptych.store.group_commit import Commits
 from diptych.store.limits import check_key, check_load, check_read
 from diptych.store.migrating import Migrated
 from diptych.store.postgres.opened import Access, OpenLog, migrate_log, open_log
 from diptych.store.postgres.reading import PAGE_EVENTS, Wanted
+from diptych.store.postgres.snapshots import PostgresSnapshots
 
 
 class PostgresEventStore:
@@ -186,6 +187,10 @@ class PostgresEventStore:
 
     async def moved(self, after: int) -> None:
         await self._log.signal.moved(after)
+
+    @property
+    def snapshots(self) -> PostgresSnapshots:
+        return self._log.snapshots
 
     def append_within(
         self, connection: sa.Connection, appends: Sequence[Append]

@@ -50,21 +50,25 @@ class Appender:
                 return answers
         return self._commit_in_thread(batch)
 
-    async def do(self, work: Callable[[Connection], T]) -> T:
+    async def do(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Do `work` in a transaction between those of the appends: SQLite has one writer, and
         two connections of one process would have to wait for each other's lock.
 
+        What need not be `durable` does not wait for the disk: the next append's commit does, for
+        both.
+
         Raises: StoreError: nothing was changed. OutcomeUnknown.
         """
+        transact = partial(self._committer.transact, work, durable=durable)
         if self._pace.quick and not self._busy:
             try:
-                result = self._committer.transact(work, patience=0)
+                result = transact(patience=0)
             except StorageBusy:
                 pass
             else:
                 self._pace.took(self._committer.last_took)
                 return result
-        return await self._in_thread(partial(self._committer.transact, work, patience=PATIENCE))
+        return await self._in_thread(partial(transact, patience=PATIENCE))
 
     def close(self) -> None:
         """Wait for what is being done, then close the connection. Blocks."""

@@ -57,11 +57,22 @@ class Committer:
         self._unmeasured += len(appends)
         return answers
 
-    def transact(self, work: Callable[[Connection], T], *, patience: float) -> T:
-        """Do `work`, which writes what is no event, in a transaction of its own.
+    def transact(self, work: Callable[[Connection], T], *, patience: float, durable: bool) -> T:
+        """Do `work`, which writes what is no event, in a transaction of its own. If it need not be
+        `durable`, COMMIT does not wait for the disk.
 
         Raises: StoreError: nothing was committed. OutcomeUnknown.
         """
+        if durable:
+            return self._transact(work, patience)
+        (level,) = self._db.execute("PRAGMA synchronous").fetchone()
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._transact(work, patience)
+        finally:
+            self._db.execute(f"PRAGMA synchronous = {level}")
+
+    def _transact(self, work: Callable[[Connection], T], patience: float) -> T:
         with self._rolled_back():
             self._begin(patience)
             result = work(self._db)

@@ -111,3 +111,22 @@ ORDER BY position LIMIT :limit
 
 -- name: insert_meta
 INSERT INTO meta (log_id, created_at) VALUES (?, ?)
+
+-- name: find_snapshot
+SELECT version, position, event_id, state, digest FROM snapshots
+WHERE tenant = ? AND stream = ? AND fingerprint = ?
+
+-- name: keep_snapshot
+INSERT INTO snapshots (tenant, stream, fingerprint, version, position, event_id, state, digest)
+VALUES (:tenant, :stream, :fingerprint, :version, :position, :event_id, :state, :digest)
+ON CONFLICT (tenant, stream, fingerprint) DO UPDATE SET version = excluded.version,
+    position = excluded.position, event_id = excluded.event_id, state = excluded.state,
+    digest = excluded.digest
+
+-- name: drop_snapshots
+-- Those of other rules, but for the newest: old and new code may run at once.
+DELETE FROM snapshots
+WHERE tenant = :tenant AND stream = :stream AND fingerprint <> :fingerprint
+    AND version < (
+        SELECT max(version) FROM snapshots
+        WHERE tenant = :tenant AND stream = :stream AND fingerprint <> :fingerprint)

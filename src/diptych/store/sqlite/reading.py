@@ -115,6 +115,12 @@ class Reader:
         with self._snapshot():
             return find_command(self._db, key)
 
+    def row(self, name: str, values: Sequence[object]) -> Row | None:
+        """The one row that a statement answers with, if any."""
+        with self._snapshot() as rows:
+            found: Row | None = rows.execute(SQL[name], values).fetchone()
+            return found
+
     def loads(self, loads: Sequence[Load], budget: Budget) -> list[Loaded]:
         """Raises: TooLong: `budget` does not cover them."""
         failpoint("load.before_read")

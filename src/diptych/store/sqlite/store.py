@@ -44,7 +44,6 @@ from diptych.store.contract import (
     Append,
     Appended,
     CommandKey,
-    Commits,
     Criterion,
     Load,
     Loaded,
@@ -53,7 +52,7 @@ from diptych.store.contract import (
     RecordedCommand,
 )
 from diptych.store.cursors import Cursors
-from diptych.store.group_commit import GroupCommit
+from diptych.store.group_commit import Commits, GroupCommit
 from diptych.store.limits import check_key, check_load, check_read
 from diptych.store.migrating import Migrated
 from diptych.store.sqlite.appender import Appender
@@ -62,6 +61,7 @@ from diptych.store.sqlite.cursors import sqlite_cursors
 from diptych.store.sqlite.file import Synchronous, migrate, open_to_append
 from diptych.store.sqlite.readers import Readers
 from diptych.store.sqlite.reading import PAGE_EVENTS, Wanted
+from diptych.store.sqlite.snapshots import SqliteSnapshots
 from diptych.store.subscription import LogSignal
 
 _LOADS: Final = 64
@@ -196,6 +196,10 @@ class SqliteEventStore:
         await self._log.signal.moved(after)
 
     @property
+    def snapshots(self) -> SqliteSnapshots:
+        return self._log.snapshots
+
+    @property
     def _log(self) -> "_OpenLog":
         if self._opened is None:
             raise StoreClosed(f"{self._path}: the log is not open")
@@ -209,6 +213,7 @@ class _OpenLog:
         self.log_id, self.readers = files.log_id, files.readers
         self.signal = LogSignal(poll=self._head)
         self._appender = Appender(files.committer, self.signal)
+        self.snapshots = SqliteSnapshots(self.readers, self._appender)
         self.group = GroupCommit(self._appender.commit)
         self.cursors = sqlite_cursors(self._appender, self.readers)
         self._loads = Batcher(self._load, max_items=_LOADS, failed=_failed)

@@ -29,6 +29,7 @@ from diptych.testing.conformance.races import RaceConformance
 from diptych.testing.conformance.read import ReadConformance
 from diptych.testing.conformance.shared_cursors import SharedCursorConformance
 from diptych.testing.conformance.sharing import SharedConformance
+from diptych.testing.conformance.snapshots import SnapshotConformance
 from diptych.testing.conformance.steps import NewStore
 from diptych.testing.conformance.tenants import TenantConformance
 
@@ -54,6 +55,7 @@ class EventStoreConformance(
     BurstConformance,
     RaceConformance,
     FollowConformance,
+    SnapshotConformance,
     ClosingConformance,
 ):
     """Every clause of the contract, as a test with a sentence for its name."""

@@ -8,6 +8,7 @@ import pytest
 
 from diptych.errors import StoreClosed
 from diptych.store.contract import Appended, EventStore, Load
+from diptych.store.snapshots import SnapshotKey
 from diptych.testing.conformance.steps import (
     NewStore,
     Suite,
@@ -70,3 +71,4 @@ def _calls(store: EventStore) -> Iterator[Callable[[], Awaitable[object]]]:
     yield store.read
     yield store.head
     yield lambda: store.moved(0)
+    yield lambda: store.snapshots.find(SnapshotKey("", "order-1", "rule"))

@@ -3,6 +3,7 @@
 
 -- States of long streams, of the rule that `fingerprint` stands for. They may be deleted at any
 -- time: each can be made again from the events up to `version`, of which `event_id` is the last.
+-- `digest` is of all other columns.
 -- name: create_snapshots
 CREATE TABLE diptych.snapshots (
     version     bigint      NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE diptych.snapshots (
     stream      text        COLLATE "C" NOT NULL,
     fingerprint text        COLLATE "C" NOT NULL,
     state       bytea       NOT NULL,
+    digest      bytea       NOT NULL,
     PRIMARY KEY (tenant, stream, fingerprint)
 )
 

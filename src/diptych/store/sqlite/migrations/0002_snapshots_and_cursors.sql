@@ -3,6 +3,7 @@
 
 -- States of long streams, of the rule that `fingerprint` stands for. They may be deleted at any
 -- time: each can be made again from the events up to `version`, of which `event_id` is the last.
+-- `digest` is of all other columns.
 -- name: create_snapshots
 CREATE TABLE snapshots (
     tenant      TEXT    NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE snapshots (
     position    INTEGER NOT NULL,
     event_id    BLOB    NOT NULL,
     state       BLOB    NOT NULL,
+    digest      BLOB    NOT NULL,
     PRIMARY KEY (tenant, stream, fingerprint)
 ) STRICT
 
