@@ -6,19 +6,46 @@ The log is filled once; each round projects it into a schema of its own in the s
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from benchmarks.harness import Bound, Question, Side, report
 from benchmarks.orders_log import write_orders
 from benchmarks.server import Server, about, postgres
-from diptych import Application, PostgresEventStore, View
-from examples.orders.customers import customers
+from diptych import Application, PostgresEventStore, RecordedEvent, View
+from examples.orders.order import OrderCreated, OrderEvent, OrderItemAdded, order_events
 from examples.orders.summaries import summaries
 
 EVENTS = 200_000
 READ_ONLY = "read and decode only"
 SMALL, LARGE = "customers (a row for many orders)", "order_summaries (a row for each, searchable)"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    customer_id: UUID
+    customer_name: str
+    number_of_orders: int
+    open_orders: int
+    last_order_id: UUID
+    last_order_at: datetime
+
+
+def count(row: Customer | None, event: OrderEvent, recorded: RecordedEvent) -> Customer | None:
+    match event:
+        case OrderCreated(order_id=order_id, customer_id=customer_id, customer_name=name):
+            orders, still_open = (row.number_of_orders, row.open_orders) if row else (0, 0)
+            return Customer(customer_id, name, orders + 1, still_open + 1, order_id, recorded.at)
+        case OrderItemAdded():
+            return row
+        case _:
+            return row and replace(row, open_orders=row.open_orders - 1)
+
+
+customers = View("customers", events=[order_events], row=Customer, key="customer_id", project=count)
 
 
 async def project(log: str, rows: str, *, views: list[View]) -> float:

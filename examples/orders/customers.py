@@ -1,59 +1,70 @@
-"""The view of customers, folded from the events of all of their orders, and its query."""
+"""The view of customers, over the rows of their orders, and its query."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from decimal import Decimal
 from uuid import UUID
 
-from diptych import Query, RecordedEvent, Rejected, Rows, View
-from examples.orders.order import (
-    OrderCancelled,
-    OrderCreated,
-    OrderEvent,
-    OrderItemAdded,
-    OrderShipped,
-    order_events,
-)
+from diptych import Query, Rejected, Rows, View
+from examples.orders.order import Status
+from examples.orders.summaries import OrderSummary, summaries
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """`customer_name` is the one on the last order."""
+    """`customer_name` is the one on the last order. Cancelled orders count, but cost nothing.
+
+    `total_spent` has no `Places`: there is a most that an order can cost, but not a customer.
+    """
 
     customer_id: UUID
     customer_name: str
     number_of_orders: int
     open_orders: int
+    total_spent: Decimal
     last_order_id: UUID
     last_order_at: datetime
 
 
-def project(row: Customer | None, event: OrderEvent, recorded: RecordedEvent) -> Customer | None:
-    match event:
-        case OrderCreated():
-            return _ordered(row, event, recorded)
-        case OrderShipped() | OrderCancelled():
-            return row and replace(row, open_orders=row.open_orders - 1)
-        case OrderItemAdded():
-            return row
-        case _:
-            assert_never(event)
-
-
-def _ordered(row: Customer | None, event: OrderCreated, recorded: RecordedEvent) -> Customer:
-    return Customer(
-        customer_id=event.customer_id,
-        customer_name=event.customer_name,
-        number_of_orders=row.number_of_orders + 1 if row else 1,
-        open_orders=row.open_orders + 1 if row else 1,
-        last_order_id=event.order_id,
-        last_order_at=recorded.at,
+def project(
+    row: Customer | None, before: OrderSummary | None, after: OrderSummary | None
+) -> Customer | None:
+    if after is None:  # an order's summary is never deleted
+        return row
+    if row is None or before is None:
+        row = _ordered(row, after)
+    return replace(
+        row,
+        open_orders=row.open_orders - _open(before) + _open(after),
+        total_spent=row.total_spent - _spent(before) + _spent(after),
     )
+
+
+def _ordered(row: Customer | None, order: OrderSummary) -> Customer:
+    return Customer(
+        customer_id=order.customer_id,
+        customer_name=order.customer_name,
+        number_of_orders=row.number_of_orders + 1 if row else 1,
+        open_orders=row.open_orders if row else 0,
+        total_spent=row.total_spent if row else Decimal(),
+        last_order_id=order.order_id,
+        last_order_at=order.created_at,
+    )
+
+
+def _open(order: OrderSummary | None) -> bool:
+    return order is not None and order.status is Status.OPEN
+
+
+def _spent(order: OrderSummary | None) -> Decimal:
+    if order is None or order.status is Status.CANCELLED:
+        return Decimal()
+    return order.total_amount
 
 
 customers = View(
     "customers",
-    events=[order_events],
+    source=summaries,
     row=Customer,
     key="customer_id",
     project=project,

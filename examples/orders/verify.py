@@ -90,10 +90,13 @@ def check_customers(client: httpx.Client, orders: dict[str, Expected], findings:
         listed = sum((Decimal(each["total_amount"]) for each in found.values()), Decimal(0))
         total = sum((order.total for order in theirs.values()), Decimal(0))
         findings.compare(f"total of {customer}", total, listed)
+        spent = (order.total for order in theirs.values() if order.status != "cancelled")
         still_open = sum(order.status == "open" for order in theirs.values())
         answer = get(client, path)
         findings.compare(f"{customer}: number of orders", len(theirs), answer["number_of_orders"])
         findings.compare(f"{customer}: open orders", still_open, answer["open_orders"])
+        total_spent = Decimal(answer["total_spent"])
+        findings.compare(f"{customer}: total spent", sum(spent, Decimal(0)), total_spent)
 
 
 def compare_order(number: str, order: Expected, found: dict[str, Any], findings: Findings) -> None:
@@ -124,7 +127,7 @@ def get(
 ) -> dict[str, Any]:
     response = client.get(path, params=parameters)
     if response.status_code == 404:
-        return {"number_of_orders": 0, "open_orders": 0}
+        return {"number_of_orders": 0, "open_orders": 0, "total_spent": "NaN"}
     response.raise_for_status()
     if response.headers.get("Diptych-Stale"):
         raise SystemExit(f"{path}: the view lags behind; run this again in a moment")

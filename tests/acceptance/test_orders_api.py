@@ -145,6 +145,7 @@ async def test_a_customer_is_counted_from_all_orders(service: Service) -> None:
         "customer_name": "Ada Lo.",
         "number_of_orders": 3,
         "open_orders": 1,
+        "total_spent": "14.00",
     }
 
 

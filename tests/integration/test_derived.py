@@ -120,8 +120,8 @@ async def test_an_error_over_a_view_stops_the_group_before_the_event(
     async with reading(store, models=models, queries=queries, database=any_database()) as side:
         await wait_until(lambda: projector_of(side).status is Status.STOPPED)
         status = (await side.readiness()).views
-        assert [(view.name, view.state, view.position) for view in status] == [
-            ("accounts", State.STOPPED, 3)
+        assert [(view.name, view.over, view.state, view.position) for view in status] == [
+            ("accounts", ("owners",), State.STOPPED, 3)
         ]
         with pytest.raises(ProjectionStopped) as stopped:
             await side.query(GetOwner("Ann"), at_least=await head_token(store))

@@ -28,7 +28,7 @@ class Group(ReadModel):
     """A root view and those over it, each behind the one that it is over."""
 
     def __init__(self, root: AnyView, over: Sequence[AnyView]) -> None:
-        self.views = (root, *over)
+        self.views, self.over = (root, *over), tuple(view.name for view in over)
         super().__init__(
             root.name,
             events=root.families,
@@ -41,8 +41,7 @@ class Group(ReadModel):
         )
 
     def __repr__(self) -> str:
-        root, *over = self.views
-        return f"{root!r} with {', '.join(view.name for view in over)}"
+        return f"{self.views[0]!r} with {', '.join(self.over)}"
 
     @cached_property
     def fingerprint(self) -> str:

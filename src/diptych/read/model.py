@@ -85,6 +85,9 @@ class Bound(Protocol):
 class ReadModel(ABC):
     """A view or a projection: named, fed by families of events, known by its fingerprint."""
 
+    over: tuple[str, ...] = ()
+    """The names of the views over it that are projected with it."""
+
     def __init__(
         self,
         name: str,

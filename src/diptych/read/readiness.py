@@ -59,7 +59,8 @@ class ViewStatus:
 
     `lag` is the age of the oldest event that is not in the view, nothing if there is none. `error`
     is why it stopped, or why it is trying again. `positions_per_second` is the pace of this
-    process, 0 if it does not project the view, and `time_left` what that takes for the rest.
+    process, 0 if it does not project the view, and `time_left` what that takes for the rest. The
+    views in `over` are over this one, and always where it is.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ViewStatus:
     time_left: timedelta | None
     error: str
     slots: tuple[SlotStatus, ...] = ()
+    over: tuple[str, ...] = ()
 
     @property
     def behind(self) -> int:
@@ -163,6 +165,7 @@ class _Looking:
             time_left=timedelta(seconds=behind / pace) if behind and pace else None,
             error=next((each.error for each in slots if each.error), ""),
             slots=slots,
+            over=model.over,
         )
 
     def _slot(self, slot: Slot, seen: Seen) -> SlotStatus:

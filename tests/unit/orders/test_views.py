@@ -8,6 +8,9 @@ from uuid import UUID
 from diptych.testing import START, ViewSpec
 from examples.orders.customers import Customer, customers
 from examples.orders.order import (
+    MAX_ITEMS,
+    MAX_PRICE,
+    MAX_QUANTITY,
     OrderCancelled,
     OrderCreated,
     OrderItem,
@@ -41,12 +44,13 @@ ORDERED = Customer(
     customer_name="Ada",
     number_of_orders=1,
     open_orders=1,
+    total_spent=Decimal("14.00"),
     last_order_id=ORDER,
     last_order_at=START,
 )
 
 order_spec = ViewSpec(summaries)
-customer_spec = ViewSpec(customers, stream="order_id")
+customer_spec = ViewSpec(customers)
 
 
 def test_a_new_order_is_summed_up() -> None:
@@ -84,7 +88,11 @@ def test_orders_do_not_mix() -> None:
 
 
 def test_a_customer_with_a_first_order() -> None:
-    customer_spec.given(CREATED, ADDED).then(ORDERED)
+    customer_spec.given(CREATED).then(ORDERED)
+
+
+def test_a_customer_spends_what_is_added_to_an_order() -> None:
+    customer_spec.given(CREATED, ADDED).then(replace(ORDERED, total_spent=Decimal("14.99")))
 
 
 def test_a_customer_counts_all_orders_and_those_that_are_open() -> None:
@@ -94,11 +102,35 @@ def test_a_customer_counts_all_orders_and_those_that_are_open() -> None:
             ORDERED,
             customer_name="Ada L.",
             number_of_orders=2,
+            total_spent=Decimal("28.99"),
             last_order_id=OTHER,
             last_order_at=START + SECOND,
         )
     )
 
 
-def test_a_cancelled_order_is_not_open() -> None:
-    customer_spec.given(CREATED, CANCELLED).then(replace(ORDERED, open_orders=0))
+def test_a_cancelled_order_is_not_open_and_costs_nothing() -> None:
+    customer_spec.given(CREATED, ADDED, CANCELLED).then(
+        replace(ORDERED, open_orders=0, total_spent=Decimal("0.00"))
+    )
+
+
+def test_a_cancellation_takes_off_its_own_order_only() -> None:
+    second = replace(CREATED, order_id=OTHER, items=(TEA,))
+    customer_spec.given(CREATED, second, CANCELLED).then(
+        replace(
+            ORDERED,
+            number_of_orders=2,
+            total_spent=Decimal("7.00"),
+            last_order_id=OTHER,
+            last_order_at=START + SECOND,
+        )
+    )
+
+
+def test_no_number_of_orders_is_too_expensive_to_be_shown() -> None:
+    dear = OrderItem("gold", MAX_ITEMS * MAX_QUANTITY, MAX_PRICE)
+    orders = [OrderCreated(UUID(int=at), ADA, "Ada", (dear,), "London") for at in range(50)]
+    customer_spec.given(*orders).then(
+        Customer(ADA, "Ada", 50, 50, 50 * dear.amount, UUID(int=49), START + 49 * SECOND)
+    )
