@@ -17,7 +17,7 @@ class Log:
 
     def __init__(self, store: EventStore, families: Sequence[Events[Any]]) -> None:
         self.store = store
-        self._families = tuple(families)
+        self.families = tuple(families)
 
     @property
     def id(self) -> UUID:
@@ -72,7 +72,7 @@ class Log:
         """
         category = category_of(recorded.stream)
         ignored = False
-        for family in self._families:  # those of a view may know fewer types than the decider's
+        for family in self.families:  # those of a view may know fewer types than the decider's
             if family.category == category:
                 with suppress(UnknownEventType):
                     if (event := family.decode_one(recorded)) is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -150,12 +151,15 @@ def run_module(name: str, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-def start_module(name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start_module(
+    name: str, *arguments: str, stdin: IO[bytes] | None = None, **environment: str
+) -> subprocess.Popen[str]:
     """`python -m name arguments`, beside this process; its output is one text."""
     return subprocess.Popen(
         [sys.executable, "-m", name, *arguments],
         cwd=ROOT,
         env=environment_of(environment),
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -5,6 +5,7 @@ import click
 from diptych.cli.command import add
 from diptych.cli.completion import completion
 from diptych.cli.events import show, stream, tail
+from diptych.cli.importing import import_events
 from diptych.cli.run import run
 from diptych.cli.status import status
 
@@ -42,6 +43,7 @@ def events() -> None:
 
 add(diptych, "run", run)
 add(diptych, "status", status)
+add(diptych, "import", import_events)
 diptych.add_command(events)
 diptych.add_command(completion)
 

@@ -1,0 +1,1 @@
+"""Events from elsewhere into a log: in order, in bulk, and each of them once."""
