@@ -16,7 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from diptych.errors import StorageFull, StorageUnavailable, UnknownView
-from diptych.failpoints import armed
+from diptych.failpoints import FailpointError, armed, fail
+from diptych.operations import Operations
 from diptych.read.database import ReadDatabase
 from diptych.read.explanation import Cause, Explanation, Why
 from diptych.read.postgres.database import PostgresReadDatabase
@@ -54,7 +55,7 @@ async def explained(side: ReadSide, why: Why) -> Cause:
 
     try:
         await wait_until(is_so)
-    except TimeoutError:
+    except AssertionError:
         pytest.fail(f"{found[-1]}")
     assert found[-1].cause.do
     return found[-1].cause
@@ -85,7 +86,12 @@ async def closing(database: ReadDatabase, store: MemoryEventStore) -> AsyncGener
 
 
 async def claim(
-    database: ReadDatabase, process: str, *, seconds: float = 60.0, revisions: str = "[1]"
+    database: ReadDatabase,
+    process: str,
+    *,
+    seconds: float = 60.0,
+    revisions: str = "[1]",
+    revision: int = 1,
 ) -> None:
     """A worker that said that it lives, and holds the view."""
     async with database.transaction() as tx:
@@ -99,7 +105,8 @@ async def claim(
                 alive_until=database_now() + seconds,
             )
         )
-        await tx.execute(sa.update(CHECKPOINTS).values(holder="w"))
+        mine = CHECKPOINTS.c.revision == revision
+        await tx.execute(sa.update(CHECKPOINTS).where(mine).values(holder="w"))
 
 
 async def another_process() -> tuple[Process, str]:
@@ -257,6 +264,25 @@ async def test_a_view_that_is_built_by_command_only_asks_for_it(
     async with reading(store, database=any_database(), models=models, queries=()) as side:
         cause = (await side.why("accounts")).cause
         assert (cause.why, cause.do) == (Why.UNBUILT, "diptych rebuild accounts")
+
+
+async def test_a_rebuild_that_was_cut_off_is_told_from_one_that_goes_on(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    await append(store, Opened(uuid4(), "Ann"))
+    database = any_database()
+    async with reading(store, database=database) as side:
+        await side.reached(1, timeout=LONG)
+        with armed("rebuild.after_verify", fail), pytest.raises(FailpointError):
+            await Operations(side).rebuild(["accounts"])
+        well, beside = (await side.why("accounts")).causes
+        assert (well.why, beside.why) == (Why.NOTHING_TO_DO, Why.BUILDING)
+        assert "revision 2 is being built beside it, and is at 1; nobody" in beside.says
+        assert beside.do.startswith("diptych rebuild accounts")
+        await claim(database, Worker.here().process, revision=2)
+        _, beside = (await side.why("accounts")).causes
+        assert beside.facts == {"revision": 2, "position": 1, "builder": "host/7"}
+        assert beside.do.startswith("wait")
 
 
 # Who should project it

@@ -75,7 +75,8 @@ def _halted(found: Circumstances) -> Iterator[Cause]:
             yield Cause(
                 Why.DIVERGED,
                 f"it shows events up to {part.position} that the log does not have: {part.error}",
-                "restore the log as it was, or delete the read database and let it be built again",
+                "restore the log as it was; or, if it is right as it is: diptych rebuild"
+                f" {found.evidence.view}",
                 _facts(part),
             )
 
@@ -205,13 +206,20 @@ def _silent(view: Evidence, holder: Holder, facts: dict[str, str | int | float |
 
 
 def _beside(found: Circumstances) -> Iterator[Cause]:
-    if found.evidence.rebuilding is not None:
-        revision, position = found.evidence.rebuilding
+    beside = found.evidence.beside
+    if beside is not None:
+        at = f"revision {beside.revision} is being built beside it, and is at {beside.position:,}"
+        by = f" (by {beside.builder})" if beside.builder else "; nobody goes on with it"
+        again = f"diptych rebuild {found.evidence.view}, which goes on where it is"
         yield Cause(
             Why.BUILDING,
-            f"revision {revision} is being built beside it, and is at {position:,}",
-            "wait: queries go to it when it is complete",
-            {"revision": revision, "position": position},
+            f"{at}{by}",
+            "wait: queries go to it when it is complete" if beside.builder else again,
+            {
+                "revision": beside.revision,
+                "position": beside.position,
+                "builder": beside.builder,
+            },
         )
 
 

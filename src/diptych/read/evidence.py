@@ -41,11 +41,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A rebuild: how far it is, and who builds it; nobody if that one is not alive any more."""
+
+    revision: int
+    position: int
+    builder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One look at a view in one revision.
 
     `able` are the workers that are alive and have this code, `others` those that have other code.
-    `rebuilding` is the revision that is built beside this one, and how far it is.
+    `beside` is a revision of the same code that is built to serve instead of this one.
     """
 
     view: str
@@ -57,7 +66,7 @@ class Evidence:
     paused_reason: str
     able: Sequence[Holder]
     others: Sequence[Holder]
-    rebuilding: tuple[int, int] | None
+    beside: Beside | None
 
     @property
     def position(self) -> int:
@@ -142,24 +151,25 @@ async def _pause(snapshot: Snapshot, view: str) -> tuple[str, str]:
     return "", ""
 
 
-async def _beside(
-    snapshot: Snapshot, view: str, fingerprint: str, revision: int
-) -> tuple[int, int] | None:
-    """A rebuild of the same code: its revision, and the position that it has reached."""
+async def _beside(snapshot: Snapshot, view: str, fingerprint: str, revision: int) -> Beside | None:
+    """The newest."""
     columns = REVISIONS.c
-    least = sa.func.min(CHECKPOINTS.c.position).label("position")
+    alive = sa.and_(WORKERS.c.id == CHECKPOINTS.c.holder, _LEFT > 0)
     statement = (
-        sa.select(columns.id, least)
-        .join(CHECKPOINTS, CHECKPOINTS.c.revision == columns.id)
+        sa.select(columns.id, CHECKPOINTS.c.position, WORKERS.c.name)
+        .select_from(
+            REVISIONS.join(CHECKPOINTS, CHECKPOINTS.c.revision == columns.id).outerjoin(
+                WORKERS, alive
+            )
+        )
         .where(
             columns.view == view,
             columns.fingerprint == fingerprint,
             columns.status == BUILDING,
             columns.id != revision,
         )
-        .group_by(columns.id)
-        .order_by(columns.id.desc())
+        .order_by(columns.id.desc(), CHECKPOINTS.c.position)
     )
     for row in await snapshot.execute(statement):
-        return row.id, row.position
+        return Beside(row.id, row.position, row.name or "")
     return None

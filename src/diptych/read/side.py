@@ -164,9 +164,7 @@ class ReadSide:
 
     async def why(self, view: str) -> Explanation:
         """Raises: UnknownView."""
-        running = self._opened()
-        model = self.named(view)
-        projecting = running.projecting
+        model, projecting = self.named(view), self._opened().projecting
         detective = Detective(
             store=self._store,
             database=self._database,
