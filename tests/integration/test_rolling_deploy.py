@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from diptych.errors import ViewNotReady
 from diptych.messages import RecordedEvent
+from diptych.operations import Operations
 from diptych.read.query import Answer, Query, QueryHandler, answer
 from diptych.read.readiness import State
 from diptych.read.rows import Rows
@@ -110,6 +111,17 @@ class Service:
         ) as side:
             yield side
 
+    @asynccontextmanager
+    async def operated(
+        self, code: tuple[View[OldRow] | View[NewRow], QueryHandler]
+    ) -> AsyncGenerator[Operations]:
+        view, _ = code
+        models, database = [view], self.connect()
+        async with reading(
+            self.store, database=database, models=models, queries=[], operating=True
+        ) as side:
+            yield Operations(side)
+
     async def write(self) -> Token:
         return await append(self.store, Opened(account := uuid4(), "Ann"), Deposited(account, 1))
 
@@ -124,6 +136,10 @@ class Service:
             self.check(await side.ask(Count(), timeout=timedelta(0), on_timeout="stale"))
         except ViewNotReady:
             await asyncio.sleep(0)
+
+    async def goes_on(self) -> None:
+        asked = self.asked
+        await wait_until(lambda: self.asked > asked + 20)
 
     def check(self, found: Answer[int]) -> None:
         self.asked += 1
@@ -207,3 +223,32 @@ async def test_processes_that_register_one_new_revision_at_once_share_it(
         finally:
             for manager in sides:
                 await manager.__aexit__(None, None, None)
+
+
+async def test_rebuilds_of_old_and_new_code_under_continuous_queries(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """The rows of both are of different types; each rebuild is done by a process of its code."""
+    service = Service(store, any_database)
+    for _ in range(300):
+        await service.write()
+    async with (
+        service.running(OLD) as old,
+        service.running(NEW) as new,
+        continuously(lambda: service.ask(old)),
+        continuously(lambda: service.ask(new)),
+    ):
+        await wait_until(lambda: is_ready(new))
+        for code in (OLD, NEW, OLD):
+            async with service.operated(code) as operations:
+                (rebuilt,) = await operations.rebuild(["accounts"])
+            assert rebuilt.verification is not None
+            assert not rebuilt.verification.finding
+            await service.goes_on()
+            async with service.operated(code) as operations:
+                for each in await operations.revisions():
+                    if each.status == "retired":
+                        await operations.drop_revision(each.revision)
+        await service.goes_on()
+        assert await is_ready(old)
+        assert await is_ready(new)
