@@ -368,8 +368,9 @@ async def test_a_view_that_is_stopped_elsewhere_is_known_here(
 
 
 async def test_a_query_that_waits_hears_of_a_stop_in_its_own_process_at_once(
-    store: MemoryEventStore, caplog: pytest.LogCaptureFixture
+    store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("diptych.read.trying._FIRST_PAUSE", 0.001)
     account_id = uuid4()
     async with reading(store) as side:
         await side.query(ListAccounts())

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from diptych.failpoints import armed
-from diptych.read.projector import _FIRST_PAUSE
 from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.read.trying import _FIRST_PAUSE
 from diptych.sqlite_library import sqlite
 from diptych.store.contract import EventStore
 from diptych.store.memory import Hostile, MemoryEventStore
@@ -79,7 +79,7 @@ def trouble(chance: random.Random) -> Iterator[None]:
 async def test_rows_equal_an_independent_fold(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("diptych.read.projector._FIRST_PAUSE", _FIRST_PAUSE / 50)
+    monkeypatch.setattr("diptych.read.trying._FIRST_PAUSE", _FIRST_PAUSE / 50)
     chance = random.Random(seed)
     hostile = Hostile(seed=seed) if seed % 2 else None
     store = MemoryEventStore(hostile=hostile)

@@ -10,7 +10,9 @@
     │   ├── CommandIdReused           the same command id with other content
     │   ├── UnknownView               an operation names a view that the application does not have
     │   ├── UnknownRevision           or a revision that the read database does not have
-    │   └── RevisionInUse             a revision that is needed cannot be dropped
+    │   ├── RevisionInUse             a revision that is needed cannot be dropped
+    │   ├── NotParked                 nothing is parked under the key
+    │   └── StillParked               what is parked failed again
     ├── TryAgain                    ours: the same request may succeed later
     │   ├── ConcurrencyError          the stream is not at the expected version
     │   ├── ConditionFailed           an event matches the append condition
@@ -19,6 +21,8 @@
     │   ├── Overloaded                the queue is full
     │   ├── RebuildRunning            the view is being built by another process
     │   ├── ConsistencyTimeout        the view did not get to the token in time
+    │   ├── KeyParked                 events of a row that is asked for are parked
+    │   ├── ViewPaused                an operator has paused the view
     │   └── ViewNotReady              the view's table is still being built
     ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
     │   └── NoHandler                 a command or query that nothing is registered for
@@ -31,6 +35,8 @@
         │   └── CheckpointDiverged      a view shows events that the log does not have any more
         ├── UnknownEventType          an event that no declared type stands for
         ├── UndecodableEvent          an event that its type cannot hold
+        ├── DeliveryGap               a page of the log had a hole, or came twice
+        ├── ParkingFull               as much is parked as may be
         ├── RebuildRequired           a view must be rebuilt by command before this code starts
         └── ProjectionStopped         it could not apply an event, and waits for you
 
@@ -43,9 +49,11 @@ from diptych.errors.again import (
     ConcurrencyError,
     ConditionFailed,
     ConsistencyTimeout,
+    KeyParked,
     OutcomeUnknown,
     Overloaded,
     ViewNotReady,
+    ViewPaused,
 )
 from diptych.errors.kinds import (
     ConfigurationError,
@@ -56,9 +64,11 @@ from diptych.errors.kinds import (
     TryAgain,
 )
 from diptych.errors.operating import (
+    NotParked,
     RebuildRequired,
     RebuildRunning,
     RevisionInUse,
+    StillParked,
     UnknownRevision,
     UnknownView,
 )
@@ -72,7 +82,9 @@ from diptych.errors.rejected import (
 )
 from diptych.errors.store import (
     CheckpointDiverged,
+    DeliveryGap,
     HistoryDiverged,
+    ParkingFull,
     ProjectionStopped,
     SchemaMismatch,
     StorageBusy,
@@ -94,21 +106,26 @@ __all__ = [
     "ConditionFailed",
     "ConfigurationError",
     "ConsistencyTimeout",
+    "DeliveryGap",
     "DiptychError",
     "HistoryDiverged",
     "InvalidCursor",
     "InvalidInput",
     "InvalidToken",
+    "KeyParked",
     "LimitExceeded",
     "NoHandler",
+    "NotParked",
     "OutcomeUnknown",
     "Overloaded",
+    "ParkingFull",
     "ProjectionStopped",
     "RebuildRequired",
     "RebuildRunning",
     "Rejected",
     "RevisionInUse",
     "SchemaMismatch",
+    "StillParked",
     "StorageBusy",
     "StorageCorrupt",
     "StorageDenied",
@@ -124,4 +141,5 @@ __all__ = [
     "UnknownRevision",
     "UnknownView",
     "ViewNotReady",
+    "ViewPaused",
 ]

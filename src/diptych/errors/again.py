@@ -66,3 +66,23 @@ class ViewNotReady(TryAgain):
     def __init__(self, view: str, *, position: int, head: int) -> None:
         super().__init__(f"view {view} is being built: at {position} of {head}")
         self.view, self.position, self.head = view, position, head
+
+
+class KeyParked(TryAgain):
+    """Events of a row of `view`, from `position` on, are parked: the row is not what it should be.
+
+    It was asked for by its key, or may belong to the page. `ask(on_timeout="stale")` answers with
+    what there is. An operator retries or discards what is parked.
+    """
+
+    def __init__(self, view: str, *, position: int) -> None:
+        super().__init__(f"view {view} has parked an event at {position} that the answer needs")
+        self.view, self.position = view, position
+
+
+class ViewPaused(TryAgain):
+    """`view` was paused by an operator at `since`, and stays at `reached` until it is resumed."""
+
+    def __init__(self, view: str, *, since: str, reached: int) -> None:
+        super().__init__(f"view {view} is paused since {since}, at {reached}")
+        self.view, self.since, self.reached = view, since, reached

@@ -47,3 +47,22 @@ class RebuildRequired(StoreError):
             f" `diptych rebuild {view}` with this code before it is started"
         )
         self.view = view
+
+
+class NotParked(Rejected):
+    """Nothing is parked in `view` under this key."""
+
+    def __init__(self, view: str) -> None:
+        super().__init__(f"view {view} has nothing parked under this key")
+        self.view = view
+
+
+class StillParked(Rejected):
+    """What is parked under the key cannot be applied yet; nothing was changed.
+
+    The event at `position` failed, for `reason`.
+    """
+
+    def __init__(self, view: str, *, position: int, reason: str) -> None:
+        super().__init__(f"view {view}: the parked event at {position} failed again: {reason}")
+        self.view, self.position, self.reason = view, position, reason

@@ -91,3 +91,25 @@ class ProjectionStopped(StoreError):
     def __init__(self, projection: str, *, position: int, reason: str) -> None:
         super().__init__(f"projection {projection} stopped at position {position}: {reason}")
         self.projection, self.position, self.reason = projection, position, reason
+
+
+class DeliveryGap(StoreError):
+    """What the log delivered to `view` does not follow on what it has: at `position` something is
+    missing, or came again. Nothing of it was applied.
+    """
+
+    def __init__(self, view: str, *, position: int, problem: str) -> None:
+        super().__init__(f"view {view} was given a page of the log, where at {position} {problem}")
+        self.view, self.position, self.problem = view, position, problem
+
+
+class ParkingFull(StoreError):
+    """The event at `position` had to be parked, but `view` has as much parked as it may: `limit`
+    keys, or events (`unit`)."""
+
+    def __init__(self, view: str, *, position: int, limit: int, unit: str, error: str = "") -> None:
+        why = f"{error}; " if error else ""
+        super().__init__(
+            f"{why}view {view} has {limit} parked {unit}, its most: retry or discard some of them"
+        )
+        self.view, self.position, self.limit, self.unit = view, position, limit, unit

@@ -1,25 +1,27 @@
 """A view with the table of one revision: load the rows of a batch, fold, write what changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
-from diptych.read.database import Loading, Transaction
-from diptych.read.fold import Batch, Key, Rule
-from diptych.read.model import Decoded, Unapplied, Write, together
+from diptych.read.database import Loading, RowRefused, Transaction
+from diptych.read.fold import Batch, Rule, own_key
+from diptych.read.model import Aside, Decoded, Key, Unapplied, Write, together
 from diptych.read.partition import partition_of
 from diptych.read.plan import Kind, Plan
 from diptych.read.search import normalised
 from diptych.read.slices import breathe, slices
 from diptych.read.sticky import StickyKeys
-from diptych.read.table import ViewTable
+from diptych.read.table import POSITION, ViewTable
 
 Row = TypeVar("Row")
 
@@ -45,9 +47,14 @@ class Applied(NamedTuple):
 
 @dataclass(slots=True)
 class _Changes:
-    """The driver's values of what a batch writes to one table."""
+    """The driver's values of what a batch writes to one table.
+
+    `driver_keys` are those of the batch by slot, and `origin` tells whose events a slot has.
+    """
 
     table: ViewTable
+    driver_keys: Sequence[DriverValues]
+    origin: Callable[[int], Key | None]
     new: list[DriverValues] = field(default_factory=list)
     changed: list[DriverValues] = field(default_factory=list)
     removed: list[DriverValues] = field(default_factory=list)
@@ -60,7 +67,16 @@ class _Changes:
         ):
             for part in slices(len(rows)):
                 await breathe(part)
-                await write(self.table, rows[part])
+                try:
+                    await write(self.table, rows[part])
+                except RowRefused as refused:
+                    raise self._unapplied(refused) from refused.problem
+
+    def _unapplied(self, refused: RowRefused) -> Unapplied:
+        at = self.table.saved.index
+        full_key = tuple(refused.row[at(name)] for name in self.table.full_key)
+        key = self.origin(self.driver_keys.index(full_key))
+        return Unapplied(int(str(refused.row[at(POSITION)])), key=key, exact=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,16 +111,25 @@ class BoundView(Generic[Row]):
         for table in self.keyed:
             await tx.create(table)
 
-    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
-        return (await self.apply(snapshot, decoded)).write
+    async def prepare(
+        self, snapshot: Loading, decoded: Sequence[Decoded], aside: Aside | None = None
+    ) -> Write:
+        return (await self.apply(snapshot, decoded, aside)).write
 
     async def apply(
-        self, snapshot: Loading, decoded: Sequence[Decoded], *, watched: bool = False
+        self,
+        snapshot: Loading,
+        decoded: Sequence[Decoded],
+        aside: Aside | None = None,
+        *,
+        watched: bool = False,
     ) -> Applied:
         """As `prepare`; `watched` if there are views over this one, which need the changes."""
         told = None if self.sticky is None else await self.sticky.tell(snapshot, decoded)
         decoded = decoded if told is None else told.decoded
         batch = self.rule.batch(decoded, only=self._is_ours if self.part else None)
+        if aside is not None:
+            batch = self._sifted(batch, aside)
         batch.changes = [] if watched else None
         keys = self._driver_keys(batch)
         await self._load(snapshot, batch, keys)
@@ -120,6 +145,22 @@ class BoundView(Generic[Row]):
     def driver_key(self, tenant: str, key: object) -> DriverValues:
         """Raises InvalidInput: the key does not fit its columns."""
         return (tenant, *self._key_values(key, self.dialect))
+
+    def key_text(self, key: Key) -> str:
+        """A key without its tenant as it is stored with what is parked: the same on all databases.
+
+        Raises InvalidInput: the key does not fit its columns.
+        """
+        return msgspec.json.encode(self._key_values(key[1], _CANONICAL)).decode()
+
+    def _sifted(self, batch: Batch, aside: Aside) -> Batch:
+        apart = aside.which(batch.keys, self.key_text)
+        if not apart:
+            return batch
+        for slot, (recorded, _) in zip(batch.slots, batch.steps, strict=True):
+            if slot in apart:
+                aside.take(slot, recorded)
+        return batch.without(apart)
 
     def _key_values(self, key: object, dialect: sa.Dialect) -> DriverValues:
         names, value = self.table.key, self.layout.value
@@ -143,8 +184,17 @@ class BoundView(Generic[Row]):
                 found.append(self.driver_key(*key))
             except InvalidInput as error:
                 recorded, _ = batch.steps[batch.slots.index(slot)]
-                raise Unapplied(recorded.position) from error
+                over = self.rule.origin is not own_key
+                origin = self._origin(batch, slot) if over else None
+                raise Unapplied(recorded.position, key=origin) from error
         return found
+
+    def _origin(self, batch: Batch, slot: int) -> Key:
+        """The key of the root view whose event the last step of a slot is."""
+        for number, (_, event) in zip(reversed(batch.slots), reversed(batch.steps), strict=True):
+            if number == slot:
+                return self.rule.origin(batch.keys[slot], event)
+        return batch.keys[slot]
 
     async def _load(self, snapshot: Loading, batch: Batch, keys: Sequence[DriverValues]) -> None:
         slot_of = {key: slot for slot, key in enumerate(batch.keys)}
@@ -160,24 +210,25 @@ class BoundView(Generic[Row]):
     async def _changes(
         self, batch: Batch, keys: Sequence[DriverValues], before: Sequence[Row | None]
     ) -> _Changes:
-        changes = _Changes(self.table)
+        changes = _Changes(self.table, keys, partial(self._origin, batch))
         written = [slot for slot, last in enumerate(batch.last) if last is not None]
         for part in slices(len(written)):
             await breathe(part)
             for slot in written[part]:
                 row, last, old = batch.rows[slot], batch.last[slot], before[slot]
                 if row is not None and last is not None:
-                    values = self._values(batch.keys[slot], row, last, old)
+                    try:
+                        values = self._values(batch.keys[slot], row, last, old)
+                    except InvalidInput as error:
+                        key = self._origin(batch, slot)
+                        raise Unapplied(last.position, key=key, exact=False) from error
                     (changes.new if old is None else changes.changed).append(values)
                 elif old is not None:
                     changes.removed.append(keys[slot])
         return changes
 
     def _values(self, key: Key, row: Row, last: RecordedEvent, before: Row | None) -> DriverValues:
-        try:
-            values = self.layout.values(row, self.dialect)
-        except InvalidInput as error:
-            raise Unapplied(last.position) from error
+        values = self.layout.values(row, self.dialect)
         version = None
         if self.stream_prefix and last.stream == f"{self.stream_prefix}{key[1]}":
             version = last.version

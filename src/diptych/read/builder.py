@@ -29,7 +29,8 @@ class Candidate:
     """A revision that is being built here, to serve instead of `replaces` if that is one.
 
     A view in several partitions is built as a whole, so its checkpoints are at one place; unless
-    its projectors had begun it. `by_projectors` tells that they have to finish it, too.
+    its projectors had begun it. `by_projectors` tells that they have to finish it, too: they know
+    what to do with keys that are parked.
     """
 
     model: ReadModel
@@ -67,6 +68,7 @@ class Builder:
 
         Raises:
             RebuildRunning: another process that is alive builds one of them.
+            ViewPaused: an operator has paused it.
             HistoryDiverged: what was built so far was made from another log.
         """
         renewing: asyncio.Task[None] | None = None
@@ -98,7 +100,8 @@ class Builder:
         checkpoints = [await self._take(tx, slot) for slot in slots]
         bound = model.bind(revision, self.means.database.dialect)
         apart = len({each.point for each in checkpoints}) > 1
-        return Candidate(model, revision, replaces, bound, tuple(checkpoints), apart)
+        parked = any(each.parked_keys for each in checkpoints)
+        return Candidate(model, revision, replaces, bound, tuple(checkpoints), apart or parked)
 
     async def _new(self, tx: Transaction, model: ReadModel) -> int:
         log_id, at = self.means.store.log_id, self.means.clock.now()
@@ -112,7 +115,8 @@ class Builder:
             holder = self.worker.id
             taken = await take_over(tx, slot, holder=holder, log_id=log_id, at=at)
             if taken is not None:
-                return taken[0]
+                taken.require_unpaused()
+                return taken.checkpoint
         raise RebuildRunning(slot.view, holder="another process")
 
     async def _renew(self) -> None:
@@ -143,7 +147,7 @@ async def retake(candidate: Candidate, means: Means, *, holder: str) -> None:
             taken = await take_over(tx, slot, holder=holder, log_id=log_id, at=at)
             if taken is None:
                 raise RebuildRunning(slot.view, holder="another process")
-            found.append(taken[0])
+            found.append(taken.checkpoint)
     candidate.checkpoints = tuple(found)
 
 

@@ -1,37 +1,73 @@
 """Checkpoints: who may move one, how it goes there, and whether it still fits its log."""
 
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged, DiptychError, HistoryDiverged
+from diptych.errors import CheckpointDiverged, HistoryDiverged, ViewPaused
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Snapshot, Transaction
-from diptych.read.model import Unapplied
-from diptych.read.schema import CHECKPOINTS, DIVERGED, WORKERS, database_now
+from diptych.read.failure import Failure, failure_of
+from diptych.read.pausing import paused_since
+from diptych.read.schema import CHECKPOINTS, DIVERGED, WELL, WORKERS, database_now
 from diptych.read.standings import checkpoint_of
 from diptych.store.contract import EventStore, Point
 
 _SLOT: Final = (CHECKPOINTS.c.view, CHECKPOINTS.c.revision, CHECKPOINTS.c.partition)
+_KEPT: Final = (
+    *(CHECKPOINTS.c.epoch, CHECKPOINTS.c.position, CHECKPOINTS.c.event_id),
+    *(CHECKPOINTS.c.acts, CHECKPOINTS.c.parked_keys),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What is recorded with a checkpoint about how it goes: a status, and why."""
+    """What is recorded with a checkpoint about how it goes: a status, and why.
+
+    `failure` was met `attempts` times.
+    """
 
     status: str
-    error: str = ""
-    position: int | None = None
+    failure: Failure | None = None
+    attempts: int = 0
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """Of the columns, but for the time."""
+        failure = self.failure
+        if failure is None:
+            return {**WELL, "status": self.status}
+        return {
+            "status": self.status,
+            "error": failure.error,
+            "error_position": failure.position,
+            "error_class": failure.kind.value,
+            "error_type": failure.event_type or None,
+            "attempts": self.attempts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A checkpoint that was taken over: what it says, and since when its view is paused."""
+
+    checkpoint: Checkpoint
+    status: str
+    paused_since: str | None
+
+    def require_unpaused(self) -> None:
+        """Raises: ViewPaused."""
+        if self.paused_since is not None:
+            slot, reached = self.checkpoint.slot, self.checkpoint.point.position
+            raise ViewPaused(slot.view, since=self.paused_since, reached=reached)
 
 
 async def take_over(
     tx: Transaction, slot: Slot, *, holder: str, log_id: UUID, at: datetime
-) -> tuple[Checkpoint, Word] | None:
+) -> Taken | None:
     """Begin a new epoch: whoever wrote this checkpoint before can no longer do so.
 
     None if another holds the slot.
@@ -43,15 +79,7 @@ async def take_over(
         sa.update(CHECKPOINTS)
         .where(checkpoint_of(slot), columns.holder == holder)
         .values(epoch=columns.epoch + 1, started_at=at.isoformat())
-        .returning(
-            columns.epoch,
-            columns.position,
-            columns.event_id,
-            columns.log_id,
-            columns.status,
-            columns.error,
-            columns.error_position,
-        )
+        .returning(*_KEPT, columns.log_id, columns.status)
     )
     if not rows:
         return None
@@ -59,17 +87,32 @@ async def take_over(
     if row.log_id != log_id:
         followed = f"view {slot.view}, which follows log {row.log_id},"
         raise HistoryDiverged(followed, position=row.position)
-    word = Word(row.status, row.error or "", row.error_position)
-    return Checkpoint(slot, row.epoch, Point(row.position, row.event_id)), word
+    return Taken(_checkpoint(slot, row), row.status, await paused_since(tx, slot.view))
 
 
-async def leave_word(tx: Transaction, slot: Slot, *, holder: str, epoch: int, word: Word) -> bool:
+async def read_again(snapshot: Snapshot, slot: Slot, *, epoch: int) -> Checkpoint | None:
+    """The checkpoint as it is now; None if another has taken over."""
+    statement = sa.select(*_KEPT).where(checkpoint_of(slot), CHECKPOINTS.c.epoch == epoch)
+    rows = await snapshot.execute(statement)
+    return _checkpoint(slot, rows[0]) if rows else None
+
+
+def _checkpoint(slot: Slot, row: sa.Row[Any]) -> Checkpoint:
+    point = Point(row.position, row.event_id)
+    return Checkpoint(slot, row.epoch, point, row.acts, row.parked_keys)
+
+
+async def leave_word(
+    tx: Transaction, slot: Slot, *, holder: str, epoch: int, word: Word, at: datetime
+) -> bool:
     """Record how it goes; False, and nothing recorded, if another has taken over since."""
     mine = sa.and_(CHECKPOINTS.c.holder == holder, CHECKPOINTS.c.epoch == epoch)
+    since = sa.func.coalesce(CHECKPOINTS.c.failed_at, at.isoformat())
+    failed = {} if word.failure is None else {"failed_at": since}
     found = await tx.execute(
         sa.update(CHECKPOINTS)
         .where(checkpoint_of(slot), mine)
-        .values(status=word.status, error=word.error or None, error_position=word.position)
+        .values({**word.values, **failed})
         .returning(CHECKPOINTS.c.epoch)
     )
     return bool(found)
@@ -88,12 +131,12 @@ async def refuse_lost_history(
     for row in rows:
         slot, point = _slot_of(row), Point(row.position, row.event_id)
         if slot in slots and not await _is_in(store, point):
-            lost = CheckpointDiverged(slot.view, position=point.position)
+            lost = failure_of(CheckpointDiverged(slot.view, position=point.position))
             async with database.transaction() as tx:
                 await tx.execute(
                     sa.update(CHECKPOINTS)
                     .where(checkpoint_of(slot), CHECKPOINTS.c.position == point.position)
-                    .values(status=DIVERGED, error=reason(lost), error_position=point.position)
+                    .values(Word(DIVERGED, lost).values)
                 )
 
 
@@ -138,17 +181,6 @@ async def position_of(snapshot: Snapshot, slot: Slot) -> int:
     rows = await snapshot.execute(sa.select(CHECKPOINTS.c.position).where(checkpoint_of(slot)))
     position: int = rows[0].position
     return position
-
-
-def reason(error: BaseException) -> str:
-    """What happened, without what was in the event: that may be a secret."""
-    if isinstance(error, Unapplied) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, DiptychError):
-        return f"{type(error).__name__}: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = [f" in {each.name}, {Path(each.filename).name}:{each.lineno}" for each in last]
-    return f"{type(error).__name__}{''.join(where)}"
 
 
 def _slot_of(row: sa.Row[Any]) -> Slot:

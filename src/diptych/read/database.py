@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged, ProjectionStopped, StoreError
+from diptych.errors import CheckpointDiverged, InvalidInput, ProjectionStopped, StoreError
 from diptych.read.blocker import Blocker
 from diptych.read.table import ViewTable
 from diptych.store.contract import Point
@@ -37,11 +37,16 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a slot is, and the epoch of who took it over last."""
+    """How far a slot is, and the epoch of who took it over last.
+
+    `acts` counts what operators did to its rows, `parked_keys` those whose events are set aside.
+    """
 
     slot: Slot
     epoch: int
     point: Point
+    acts: int = 0
+    parked_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,15 @@ class Loading(Protocol):
         ...
 
 
+class RowRefused(Exception):
+    """The database cannot hold one of the rows it was given, whenever that is: most likely `row`,
+    for `problem`."""
+
+    def __init__(self, row: Sequence[object], problem: InvalidInput) -> None:
+        super().__init__(str(problem))
+        self.row, self.problem = row, problem
+
+
 class Transaction(Loading, Protocol):
     """One write transaction; it is committed when its block ends and rolled back if it raises."""
 
@@ -109,11 +123,17 @@ class Transaction(Loading, Protocol):
         ...
 
     async def insert(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
-        """Add rows that are not there, each with the values of `table.saved`."""
+        """Add rows that are not there, each with the values of `table.saved`.
+
+        Raises: RowRefused: a value is too large for the database, or for one of its indexes.
+        """
         ...
 
     async def update(self, table: ViewTable, rows: Sequence[tuple[object, ...]]) -> None:
-        """Replace rows that are there. None as text to search keeps the text as it is."""
+        """Replace rows that are there. None as text to search keeps the text as it is.
+
+        Raises: RowRefused.
+        """
         ...
 
     async def remove(self, table: ViewTable, keys: Sequence[tuple[object, ...]]) -> None:
@@ -125,7 +145,8 @@ class Transaction(Loading, Protocol):
         ...
 
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
-        """Move a checkpoint on; False if it is not as given: then somebody else took over."""
+        """Move a checkpoint on; False if it is not as given: then somebody else took over, or an
+        operator has changed rows of it."""
         ...
 
 

@@ -13,8 +13,8 @@ from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
 from diptych.read.column_kinds import unwrap
 from diptych.read.columns import RowLayout
-from diptych.read.fold import Change, Expand, Key, Project
-from diptych.read.model import Decoded
+from diptych.read.fold import Change, Expand, Project
+from diptych.read.model import Decoded, Key
 
 
 def changed_rows(key_of: Callable[[Any], object]) -> Expand:

@@ -6,16 +6,14 @@ found by slot.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
 from diptych.errors import ConfigurationError
 from diptych.messages import RecordedEvent
-from diptych.read.model import Decoded, Unapplied
-
-Key = tuple[str, object]
-"""Of a row: the tenant, and the value of its key (a tuple if it has several fields)."""
+from diptych.read.model import Decoded, Key, Unapplied
 
 
 @dataclass(slots=True)
@@ -34,6 +32,19 @@ class Batch:
     rows: list[Any]
     last: list[RecordedEvent | None]
     changes: list[Decoded] | None = None
+
+    def without(self, apart: AbstractSet[int]) -> "Batch":
+        """The same without the slots `apart`; nothing may be folded or loaded yet."""
+        kept = [slot for slot in range(len(self.keys)) if slot not in apart]
+        new = dict(zip(kept, range(len(kept)), strict=True))
+        inside = [slot not in apart for slot in self.slots]
+        return Batch(
+            [self.keys[slot] for slot in kept],
+            [new[slot] for slot in compress(self.slots, inside)],
+            list(compress(self.steps, inside)),
+            [None] * len(kept),
+            [None] * len(kept),
+        )
 
 
 Change = tuple[Any, Any, Key]
@@ -98,6 +109,7 @@ class Rule:
         project, row_key, touches = self.project, self.row_key, self.touches
         keys, rows, last, changes = batch.keys, batch.rows, batch.last, batch.changes
         recorded: RecordedEvent | None = None
+        slot, event = 0, None
         try:
             for slot, (recorded, event) in zip(batch.slots[part], batch.steps[part], strict=True):
                 before = rows[slot]
@@ -115,7 +127,9 @@ class Rule:
                 elif touches and after is not None:
                     last[slot] = recorded
         except Exception as error:
-            raise Unapplied(recorded.position if recorded else 0) from error
+            position = recorded.position if recorded else 0
+            key = self.origin(keys[slot], event) if recorded else None
+            raise Unapplied(position, key=key) from error
 
 
 def one_key(key_of: Callable[[Any], object]) -> Expand:

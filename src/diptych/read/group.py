@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from diptych.errors import ConfigurationError
 from diptych.read.bound_view import BoundView
 from diptych.read.database import Loading, Transaction
-from diptych.read.model import Decoded, ReadModel, Write, together
+from diptych.read.model import Aside, Decoded, ReadModel, Write, together
 from diptych.read.table import ViewTable
 from diptych.read.view import View
 from diptych.rules.fingerprint import fingerprint
@@ -38,6 +38,7 @@ class Group(ReadModel):
             max_lag=min(view.max_lag for view in self.views),
             partitions=root.partitions,
             rebuild=root.rebuild,
+            parks=root.parks,
         )
 
     def __repr__(self) -> str:
@@ -75,13 +76,16 @@ class BoundGroup:
         for bound in self.views.values():
             await bound.create(tx)
 
-    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
+    async def prepare(
+        self, snapshot: Loading, decoded: Sequence[Decoded], aside: Aside | None = None
+    ) -> Write:
+        """What is set aside is so in the root: no view over it sees anything of it."""
         watched = {view.source for view in self.views}
         changes: dict[AnyView | None, Sequence[Decoded]] = {None: decoded}
         writes: list[Write] = []
         for view, bound in self.views.items():
-            given = changes[view.source]
-            applied = await bound.apply(snapshot, given, watched=view in watched)
+            given, kept = changes[view.source], aside if view.source is None else None
+            applied = await bound.apply(snapshot, given, kept, watched=view in watched)
             writes.append(applied.write)
             changes[view] = applied.changes
         return together(writes)

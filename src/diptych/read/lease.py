@@ -31,14 +31,16 @@ import sqlalchemy as sa
 
 from diptych.failpoints import failpoint
 from diptych.read.database import ReadDatabase, Slot, Snapshot, Transaction, Wanted
+from diptych.read.pausing import paused_views
 from diptych.read.revision import Registered, registry
 from diptych.read.schema import (
     BUILDING,
     CHECKPOINTS,
+    DIVERGED,
     REVISIONS,
-    RUNNING,
     SERVING,
     STOPPED,
+    WELL,
     WORKERS,
     database_now,
 )
@@ -64,6 +66,7 @@ _HELD: Final = (
         CHECKPOINTS.c.partition,
         CHECKPOINTS.c.holder,
         CHECKPOINTS.c.position,
+        CHECKPOINTS.c.status,
     )
     .join(REVISIONS, REVISIONS.c.id == CHECKPOINTS.c.revision)
     .where(REVISIONS.c.status.in_((BUILDING, SERVING)))
@@ -74,13 +77,16 @@ _HELD: Final = (
 class Sight:
     """Who holds what and how far it is, as one snapshot shows it; what this worker should do.
 
-    `registry` says what each view of any code is projected into.
+    `registry` says what each view of any code is projected into, `stopped` are the slots that an
+    event has stopped, `paused` the views that an operator has.
     """
 
     holders: Mapping[Slot, str | None]
     positions: Mapping[Slot, int]
     share: Share
     registry: Mapping[Wanted, Registered]
+    stopped: AbstractSet[Slot]
+    paused: AbstractSet[str]
 
 
 class Leases:
@@ -167,26 +173,26 @@ class Leases:
         round, one that came in between would be taken for dead."""
         holders: dict[Slot, str | None] = {}
         positions: dict[Slot, int] = {}
+        stopped: set[Slot] = set()
         for row in await reading.execute(_HELD):
             slot = Slot(row.view, row.revision, row.partition)
             holders[slot], positions[slot] = row.holder, row.position
+            if row.status in {STOPPED, DIVERGED}:
+                stopped.add(slot)
         knows: dict[str, AbstractSet[int]] = {}
         for row in await reading.execute(_ALIVE):
             if not is_gone(row.process):
                 knows[row.id] = frozenset(json.loads(row.revisions))
         knows[self.worker.id] = self._revisions
         share = share_of(self.worker.id, holders, knows)
-        return Sight(holders, positions, share, await registry(reading))
+        paused = await paused_views(reading)
+        return Sight(holders, positions, share, await registry(reading), stopped, paused)
 
     async def take(self, tx: Transaction, slot: Slot, *, before: str | None) -> bool:
         """Unless somebody else was faster. What had been stopped is tried again."""
         columns = CHECKPOINTS.c
         free = sa.and_(checkpoint_of(slot), columns.holder.is_not_distinct_from(before))
-        await tx.execute(
-            sa.update(CHECKPOINTS)
-            .where(free, columns.status == STOPPED)
-            .values(status=RUNNING, error=None, error_position=None)
-        )
+        await tx.execute(sa.update(CHECKPOINTS).where(free, columns.status == STOPPED).values(WELL))
         taken = await tx.execute(
             sa.update(CHECKPOINTS)
             .where(free)

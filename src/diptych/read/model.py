@@ -3,6 +3,8 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, Literal, Protocol, get_args
@@ -27,12 +29,31 @@ _DIALECT: Final = sqlite.dialect()
 Decoded = tuple[RecordedEvent, Any]
 
 
-class Unapplied(Exception):
-    """The rule could not apply the event at `position`; the cause says why."""
+Key = tuple[str, object]
+"""Of a row: the tenant, and the value of its key (a tuple if it has several fields)."""
 
-    def __init__(self, position: int) -> None:
+
+class Unapplied(Exception):
+    """The rule could not apply the event at `position` to the row of `key`; the cause says why.
+
+    `key` is None where the failure is not that of one row. If it is not `exact`, the row cannot be
+    stored: then the event is only the last of those that made it what it is.
+    """
+
+    def __init__(self, position: int, *, key: Key | None = None, exact: bool = True) -> None:
         super().__init__(f"the event at {position} could not be applied")
-        self.position = position
+        self.position, self.key, self.exact = position, key, exact
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """How much a view parks at the most, in all its partitions together."""
+
+    keys: int = 1_000
+    events: int = 100_000
+
+
+OnError = Literal["stop", "park"] | Park
 
 
 Write = Callable[[Transaction], Awaitable[None]]
@@ -56,6 +77,19 @@ def together(writes: Sequence[Write]) -> Write:
     return write
 
 
+class Aside(Protocol):
+    """Keeps events of some keys from being applied."""
+
+    def which(self, keys: Sequence[Key], text_of: Callable[[Key], str]) -> AbstractSet[int]:
+        """The numbers of those of a batch's keys whose events are not applied. `text_of` gives a
+        key as it is stored."""
+        ...
+
+    def take(self, number: int, recorded: RecordedEvent) -> None:
+        """An event of the batch that is not applied, and the number of its key."""
+        ...
+
+
 class Bound(Protocol):
     """A view or projection with the tables of one revision."""
 
@@ -69,8 +103,11 @@ class Bound(Protocol):
 
     async def create(self, tx: Transaction) -> None: ...
 
-    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:
-        """Work out what the events do, in order, to the rows as the snapshot shows them.
+    async def prepare(
+        self, snapshot: Loading, decoded: Sequence[Decoded], aside: Aside | None = None
+    ) -> Write:
+        """Work out what the events do, in order, to the rows as the snapshot shows them; without
+        those that are to be set `aside`, for which the rows have keys.
 
         The result is worth something only until the tables change: write it with the checkpoint
         that was read before, or not at all.
@@ -99,6 +136,7 @@ class ReadModel(ABC):
         max_lag: timedelta,
         partitions: int = 1,
         rebuild: Rebuild = "auto",
+        parks: Park | None = None,
     ) -> None:
         check_table_name(type(self).__name__.lower(), name)
         self.name = name
@@ -107,7 +145,7 @@ class ReadModel(ABC):
             raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
         self.families = tuple(events)
         self.max_lag = max_lag
-        self.partitions = partitions
+        self.partitions, self.parks = partitions, parks
         self._parts, self._version, self._shape = rule, version, shape
         self.categories = frozenset(family.category for family in self.families)
         if not self.families or len(self.categories) < len(self.families):
@@ -166,6 +204,21 @@ class ReadModel(ABC):
         for family in self.families:
             decoded.extend(await family.decode(parts[family.category]))
         return sorted(decoded, key=lambda pair: pair[0].position)
+
+
+def parks_of(view: str, on_error: OnError) -> Park | None:
+    """Raises ConfigurationError: there is no such policy."""
+    match on_error:
+        case "stop":
+            return None
+        case "park":
+            return Park()
+        case Park(keys=keys, events=events) if min(keys, events) > 0:
+            return on_error
+        case _:
+            raise ConfigurationError(
+                f"view {view}: on_error= is 'stop', 'park' or Park(keys=, events=) of at least 1"
+            )
 
 
 def table_content(table: sa.Table) -> list[object]:

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
 
 from diptych.errors import StoreError
 from diptych.read.database import Slot
-from diptych.read.lease import Leases
+from diptych.read.lease import Leases, Sight
 from diptych.read.projector import Projector, Status, is_cancelled
 from diptych.read.revision import Target
 from diptych.read.targets import Targets
@@ -30,7 +30,8 @@ Make = Callable[[Target, Slot], Projector]
 class Projecting:
     """One supervised task that looks at the leases, and one for each projector that runs.
 
-    A projector that was stopped by an event stays stopped for as long as its slot is held here.
+    A projector that was stopped by an event stays stopped until its checkpoint does not say so any
+    more: an operator wants it to be tried again. One that is paused runs when it is resumed.
     One whose last pages are gone begins again at what is there: a database that crashed, or was
     replaced by its standby, may have lost what was not yet on its disk.
 
@@ -45,6 +46,7 @@ class Projecting:
         for target in targets.by_name.values():
             self._add(target)
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
+        self._held: AbstractSet[Slot] = frozenset()
         self._watch: asyncio.Task[None] | None = None
         self._refused = asyncio.Event()
 
@@ -97,11 +99,14 @@ class Projecting:
             await self._retarget(changed.before, changed.now)
         self._leases.know(self._targets.revisions)
         lost = [slot for slot, at in before.items() if sight.positions.get(slot, at) < at]
-        if share.take or share.give or lost or self._leases.must_renew:
+        await self._end([slot for slot in self._tasks if slot.view in sight.paused])
+        again = self._idle(sight, held=self._held)
+        if share.take or share.give or lost or again or self._leases.must_renew:
             # What must be taken is not held, whatever ran for it here: it begins again.
             await self._end([*share.give, *share.take, *lost])
-            self._hold(held := await self._leases.renew(share.give))
-            await self._end([slot for slot in self._tasks if slot not in held])
+            self._held = await self._leases.renew(share.give)
+            self._run_all(self._idle(sight, held=self._held))
+            await self._end([slot for slot in self._tasks if slot not in self._held])
 
     async def _retarget(self, before: Target, now: Target) -> None:
         await self._end(before.slots)
@@ -113,13 +118,24 @@ class Projecting:
     def _add(self, target: Target) -> None:
         self.projectors |= {slot: self._make(target, slot) for slot in target.slots}
 
-    def _hold(self, held: AbstractSet[Slot]) -> None:
-        """Run what is held. One that was superseded by mistake has ended, and begins again."""
-        for slot, projector in self.projectors.items():
-            task = self._tasks.get(slot)
-            if slot in held and (task is None or (task.done() and projector.stopped is None)):
-                name = f"diptych-projector-{slot.view}"
-                self._tasks[slot] = asyncio.create_task(self._project(projector), name=name)
+    def _idle(self, sight: Sight, *, held: AbstractSet[Slot]) -> list[Slot]:
+        """What is held and should run, but does not. One that was superseded by mistake has ended,
+        and begins again."""
+        return [
+            slot
+            for slot in self.projectors
+            if slot in held and slot.view not in sight.paused and self._may_run(slot, sight)
+        ]
+
+    def _may_run(self, slot: Slot, sight: Sight) -> bool:
+        task, stopped = self._tasks.get(slot), self.projectors[slot].stopped
+        return task is None or (task.done() and (stopped is None or slot not in sight.stopped))
+
+    def _run_all(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            running = self._project(self.projectors[slot])
+            name = f"diptych-projector-{slot.view}"
+            self._tasks[slot] = asyncio.create_task(running, name=name)
 
     async def _project(self, projector: Projector) -> None:
         await projector.run()

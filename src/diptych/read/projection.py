@@ -13,7 +13,7 @@ from diptych.codec import Events
 from diptych.errors import ConfigurationError, StoreClosed, StoreError
 from diptych.messages import RecordedEvent
 from diptych.read.database import Loading, Parameters, Transaction
-from diptych.read.model import Decoded, ReadModel, Rebuild, Unapplied, Write
+from diptych.read.model import Aside, Decoded, ReadModel, Rebuild, Unapplied, Write
 from diptych.read.table import ViewTable, check_table_name, revised
 from diptych.read.view import MAX_LAG
 
@@ -154,7 +154,12 @@ class BoundProjection:
         for table in next(iter(self.by_name.values())).metadata.sorted_tables:
             await tx.create(table)
 
-    async def prepare(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Write:  # noqa: ARG002
+    async def prepare(
+        self,
+        snapshot: Loading,  # noqa: ARG002
+        decoded: Sequence[Decoded],
+        aside: Aside | None = None,  # noqa: ARG002 - there are no keys
+    ) -> Write:
         """Nothing to prepare: the statements read what those before them wrote."""
         return partial(self._write, decoded)
 

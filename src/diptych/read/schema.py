@@ -1,5 +1,6 @@
 """The read database's own tables: what it follows, which revisions it has, how far each one is."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -96,6 +97,17 @@ was tried in vain, since `failed_at`. `parked_keys` and `parked_events` count wh
 counts what operators did to the rows beside the projector: it knows by it that a page which it
 has prepared meanwhile must be prepared anew.
 """
+
+WELL: Final[Mapping[str, object]] = {
+    "status": RUNNING,
+    "error": None,
+    "error_position": None,
+    "error_class": None,
+    "error_type": None,
+    "attempts": 0,
+    "failed_at": None,
+}
+"""What a checkpoint says when nothing is wrong."""
 
 VIEWS: Final = sa.Table(
     "diptych_views",

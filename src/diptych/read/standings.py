@@ -11,7 +11,7 @@ from diptych.read.database import Slot, Standing, Stop, Wanted
 from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
 from diptych.store.contract import Point
 
-MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position")
+MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position", "of_acts")
 """The parameters of `ADVANCE` that name the checkpoint as it must be; before them come the
 position, the event id and the time."""
 
@@ -28,6 +28,7 @@ ADVANCE: Final = (
         CHECKPOINTS.c.partition == sa.bindparam("of_partition"),
         CHECKPOINTS.c.epoch == sa.bindparam("of_epoch"),
         CHECKPOINTS.c.position == sa.bindparam("of_position"),
+        CHECKPOINTS.c.acts == sa.bindparam("of_acts"),
     )
 )
 

@@ -17,8 +17,7 @@ from diptych.errors import ConfigurationError, InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.database import Loading, Transaction
-from diptych.read.fold import Key
-from diptych.read.model import Decoded, Unapplied
+from diptych.read.model import Decoded, Key, Unapplied
 from diptych.read.slices import breathe, slices
 from diptych.read.table import Shape, ViewTable, view_table
 

@@ -15,7 +15,7 @@ from diptych.messages import RecordedEvent
 from diptych.read.bound_view import BoundView, Part
 from diptych.read.columns import RowLayout
 from diptych.read.keying import Keying
-from diptych.read.model import ReadModel, Rebuild
+from diptych.read.model import OnError, ReadModel, Rebuild, parks_of
 from diptych.read.table import Shape, revised, view_table
 
 Row = TypeVar("Row")
@@ -62,6 +62,12 @@ class View(ReadModel, Generic[Row]):
         rebuild: what to do where there is no table for this code yet. "auto": whoever projects
             builds it, and the view is ready when it is complete. "ask": it is not ready until
             `diptych rebuild` was run. "never": the application is not opened before that.
+        on_error: what becomes of an event that cannot be applied after a few attempts. "stop": the
+            view waits there for an operator. "park": the events of its key are set aside, in
+            order, with all that come later, until an operator retries or discards them; the other
+            keys go on, and queries say what is missing. `Park(keys=, events=)` says how much may be
+            parked (1,000 and 100,000); beyond, the view stops. What cannot be decoded has no key
+            and stops the view in any case.
 
     Raises:
         ConfigurationError: an event type lacks the key, a column cannot be what it is used for,
@@ -84,6 +90,7 @@ class View(ReadModel, Generic[Row]):
         version: str | None = None,
         partitions: int = 1,
         rebuild: Rebuild = "auto",
+        on_error: OnError = "stop",
     ) -> None: ...
 
     @overload
@@ -102,6 +109,7 @@ class View(ReadModel, Generic[Row]):
         version: str | None = None,
         partitions: int = 1,
         rebuild: Rebuild = "auto",
+        on_error: OnError = "stop",
     ) -> None: ...
 
     @overload
@@ -136,14 +144,14 @@ class View(ReadModel, Generic[Row]):
         version: str | None = None,
         partitions: int = 1,
         rebuild: Rebuild = "auto",
+        on_error: OnError = "stop",
     ) -> None:
         _require_frozen(row)
         self.row_type, self.layout, self.source = row, RowLayout(row), source
         fields = (key,) if isinstance(key, str) else key
         self.shape = Shape(fields, tuple(map(tuple, indexes)), tuple(search))
         self.shape.check(self.layout)
-        over = None if source is None else source.layout
-        keying = Keying(name, fields, keys, sticky=sticky, over=over)
+        keying = Keying(name, fields, keys, sticky=sticky, over=source.layout if source else None)
         parts = (*keying.parts, *_split(name, partitions))
         super().__init__(
             name,
@@ -154,6 +162,7 @@ class View(ReadModel, Generic[Row]):
             max_lag=max_lag,
             partitions=partitions,
             rebuild=rebuild,
+            parks=parks_of(name, on_error),
         )
         self.sticky = keying.check(self.families, row=self.layout, partitions=partitions)
         self.stream_prefix = keying.stream_prefix(self.families)

@@ -8,15 +8,17 @@ import sqlalchemy as sa
 
 from diptych.errors import InvalidInput
 from diptych.postgres_library.errors import sqlstate
-from diptych.read.database import Checkpoint, Parameters
-from diptych.read.model import Unapplied
+from diptych.read.database import Checkpoint, Parameters, RowRefused
 from diptych.read.postgres.connection import BY_KEY, Connection
 from diptych.read.postgres.statements import Statements
 from diptych.read.search import indexed
-from diptych.read.table import POSITION, ViewTable
+from diptych.read.table import ViewTable
 from diptych.store.contract import Point
 
 _TOO_LONG: Final = "54000"
+_CANNOT_HOLD: Final = "22"
+_LONG: Final = "is too long for an index of PostgreSQL, 2,700 bytes"
+_RANGE: Final = "has a value that its column in PostgreSQL cannot hold"
 
 
 class PostgresTransaction:
@@ -66,7 +68,10 @@ class PostgresTransaction:
             raise self._connection.meaning(error) from error
 
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
-        expected = (*checkpoint.slot, checkpoint.epoch, checkpoint.point.position)
+        expected = (
+            *checkpoint.slot,
+            *(checkpoint.epoch, checkpoint.point.position, checkpoint.acts),
+        )
         values = (to.position, to.event_id, at, *expected)
         try:
             async with self._connection.watched():
@@ -87,12 +92,13 @@ class PostgresTransaction:
                 await self._connection.driver.execute(sql, *columns)
         except Exception as error:
             if sqlstate(error) == _TOO_LONG:
-                position, problem = _too_long(table, rows)
-                raise Unapplied(position) from problem
+                raise _too_long(table, rows) from error
+            if sqlstate(error)[:2] == _CANNOT_HOLD:
+                raise RowRefused(rows[-1], InvalidInput("row", _RANGE)) from error
             raise self._connection.meaning(error) from error
 
 
-def _too_long(table: ViewTable, rows: Sequence[tuple[object, ...]]) -> tuple[int, InvalidInput]:
+def _too_long(table: ViewTable, rows: Sequence[tuple[object, ...]]) -> RowRefused:
     """PostgreSQL does not say which value an index cannot hold, so it is the longest text."""
     inside = {column.name for index in table.table.indexes for column in index.columns}
     names = [name for name in table.fields if name in {*inside, *table.key}]
@@ -101,5 +107,4 @@ def _too_long(table: ViewTable, rows: Sequence[tuple[object, ...]]) -> tuple[int
         ((len(str(row[at(name)]).encode()), name, row) for name in names for row in rows),
         key=itemgetter(0),
     )
-    problem = InvalidInput(field, "is too long for an index of PostgreSQL, 2,700 bytes")
-    return int(str(row[at(POSITION)])), problem
+    return RowRefused(row, InvalidInput(field, _LONG))

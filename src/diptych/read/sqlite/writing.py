@@ -77,7 +77,10 @@ class SqliteTransaction:
 
     async def advance(self, checkpoint: Checkpoint, to: Point, *, at: str) -> bool:
         event_id = to.event_id.hex if to.event_id else None
-        expected = (*checkpoint.slot, checkpoint.epoch, checkpoint.point.position)
+        expected = (
+            *checkpoint.slot,
+            *(checkpoint.epoch, checkpoint.point.position, checkpoint.acts),
+        )
         values = (to.position, event_id, at, *expected)
         try:
             changed = self._connection.driver.execute(self._statements.advance, values).rowcount
