@@ -17,7 +17,7 @@ CODE = ("src", "examples", "benchmarks")
 GROUND_FLOOR = (
     *("messages", "clock", "failpoints", "tokens", "worker"),
     *("errors/__init__", "errors/kinds", "errors/rejected", "errors/again"),
-    *("errors/store", "errors/operating"),
+    *("errors/store", "errors/operating", "errors/reason"),
     *("rules/fingerprint", "rules/described", "rules/normal_form", "rules/sources"),
 )
 PUBLIC = {"diptych", "diptych.telemetry", "diptych.testing", "diptych.web"}

@@ -44,6 +44,11 @@ from diptych.errors import UnknownRevision as UnknownRevision
 from diptych.errors import UnknownView as UnknownView
 from diptych.errors import ViewNotReady as ViewNotReady
 from diptych.errors import ViewPaused as ViewPaused
+from diptych.flow.reaction import Reaction as Reaction
+from diptych.flow.reaction import effect_id as effect_id
+from diptych.flow.status import ParkedStream as ParkedStream
+from diptych.flow.status import ReactionState as ReactionState
+from diptych.flow.status import ReactionStatus as ReactionStatus
 from diptych.log import Log as Log
 from diptych.messages import Envelope as Envelope
 from diptych.messages import EventData as EventData

@@ -17,6 +17,8 @@ from diptych.backends import (
 )
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
+from diptych.flow.reaction import Reaction
+from diptych.flow.side import FlowSide
 from diptych.join import AsyncSqlSession, Joined, SqlSession, join
 from diptych.log import Log
 from diptych.operations import Operations
@@ -53,11 +55,12 @@ class Application:
         write: deciders and handlers. A handler over a decider's command goes first.
         views, projections, queries: the right panel.
         middleware: wraps every command, the first outermost.
+        reactions: what happens outside when an event was recorded; see `Reaction`.
         telemetry: who is told what the application does and how it is (`diptych.telemetry`).
-        project: False for a process that only answers: its views are built by others (`diptych
-            run`). It is an attribute too, which may be changed until the application is opened.
-            So is `operating`, which the `diptych` command sets: a process that does not project,
-            and opens though a view must be rebuilt first.
+        project: False for a process that only answers: its views are built, and its reactions run,
+            by others (`diptych run`). It is an attribute too, which may be changed until the
+            application is opened. So is `operating`, which the `diptych` command sets: a process
+            that does neither, and opens though a view must be rebuilt first.
         migrate: False to refuse databases that an older version of Diptych wrote (`SchemaMismatch`)
             instead of migrating them, in one transaction, when they are opened. An attribute too.
 
@@ -81,6 +84,7 @@ class Application:
         projections: Sequence[Projection] = (),
         queries: Sequence[QueryHandler] = (),
         middleware: Sequence[Middleware] = (),
+        reactions: Sequence[Reaction[Any]] = (),
         telemetry: Sequence[Telemetry] = (),
         project: bool = True,
         migrate: bool = True,
@@ -104,8 +108,9 @@ class Application:
             queries=queries,
         )
         followed = (family for model in models for family in model.families)
-        self.operations = Operations(self._right)
-        self.log = Log(self._store, [*self._left.families, *followed])
+        self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self._models)
+        self.operations = Operations(self._right, self._flow)
+        self.log = Log(self._store, [*self._left.families, *followed, *self._flow.families])
         self._opened: AsyncExitStack | None = None
 
     def observe(self, telemetry: Telemetry) -> None:
@@ -135,17 +140,23 @@ class Application:
                 observers=self.telemetry,
             )
             stack.push_async_callback(self._right.close)
+            await self._flow.open()
             lookout = Lookout(self.ready, store=self._store, telemetry=self.telemetry)
             await stack.enter_async_context(lookout)
             self._opened = stack.pop_all()
+        if self.project and not self.operating:
+            self._flow.start()
         for fact in self.report():
             _log.info("%s", fact)
 
     async def close(self) -> None:
         """Finish what was accepted, stop the projections, close both databases."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened.aclose()
+        try:
+            await self._flow.close()
+        finally:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                await opened.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from diptych.flow.side import FlowSide
+from diptych.flow.status import ReactionStatus
 from diptych.read.explanation import Explanation
 from diptych.read.progress import OnProgress
 from diptych.read.rebuild import HowToRebuild, Rebuilt, rebuild
@@ -15,8 +17,12 @@ class Operations:
     Everything here works beside any number of other processes on the same databases.
     """
 
-    def __init__(self, read: ReadSide) -> None:
-        self._read = read
+    def __init__(self, read: ReadSide, flow: FlowSide | None = None) -> None:
+        self._read, self._flow = read, flow
+
+    async def reactions(self) -> tuple[ReactionStatus, ...]:
+        """How each reaction is, whichever process runs it."""
+        return await self._flow.statuses() if self._flow else ()
 
     async def why(self, view: str) -> Explanation:
         """Why a view, or projection, is where it is, and what to do about it: the event and error

@@ -11,6 +11,7 @@ from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.store.contract import EventStore
 from diptych.store.memory import Hostile, MemoryEventStore
+from diptych.store.postgres.store import PostgresEventStore
 from diptych.store.sqlite.store import SqliteEventStore
 from tests.servers.postgres import PostgresServer
 
@@ -61,3 +62,24 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabase:
         return lambda **options: SqliteReadDatabase(tmp_path / "read.db", **options)
     url: str = request.getfixturevalue("schema_url")
     return lambda **options: PostgresReadDatabase(url, **options)
+
+
+@pytest.fixture(params=["memory", "hostile", "sqlite", "postgresql"])
+async def reaction_store(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[EventStore]:
+    """The same test on each kind of log: what follows the log keeps its place in it."""
+    log: EventStore
+    match request.param:
+        case "memory":
+            log = MemoryEventStore()
+        case "hostile":
+            log = MemoryEventStore(hostile=Hostile(seed=3))
+        case "sqlite":
+            log = SqliteEventStore(tmp_path / "log.db")
+        case _:
+            url: str = request.getfixturevalue("schema_url")
+            log = PostgresEventStore(url)
+    await log.open()
+    yield log
+    await log.close()

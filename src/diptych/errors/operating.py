@@ -53,7 +53,7 @@ class NotParked(Rejected):
     """Nothing is parked in `view` under this key."""
 
     def __init__(self, view: str) -> None:
-        super().__init__(f"view {view} has nothing parked under this key")
+        super().__init__(f"{view} has nothing parked under this key")
         self.view = view
 
 
@@ -64,5 +64,5 @@ class StillParked(Rejected):
     """
 
     def __init__(self, view: str, *, position: int, reason: str) -> None:
-        super().__init__(f"view {view}: the parked event at {position} failed again: {reason}")
+        super().__init__(f"{view}: the parked event at {position} failed again: {reason}")
         self.view, self.position, self.reason = view, position, reason
