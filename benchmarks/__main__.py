@@ -14,10 +14,17 @@ from benchmarks import (
     postgres_processes,
     postgres_stall,
     postgres_waiting,
+    telemetry,
     waiting,
 )
 
-SQLITE = {"commands": commands, "folding": folding, "waiting": waiting, "memory": memory}
+SQLITE = {
+    "commands": commands,
+    "telemetry": telemetry,
+    "folding": folding,
+    "waiting": waiting,
+    "memory": memory,
+}
 POSTGRES = {
     "postgres_commands": postgres_commands,
     "postgres_processes": postgres_processes,

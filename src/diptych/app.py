@@ -114,7 +114,11 @@ class Application:
         self._opened: AsyncExitStack | None = None
 
     def observe(self, telemetry: Telemetry) -> None:
-        """Add telemetry; to an application that is open, from its next opening on."""
+        """Add telemetry, before the application is opened."""
+        if self._opened is not None:
+            raise ConfigurationError(
+                "the application is open: observe it before, or give telemetry="
+            )
         self.telemetry = (*self.telemetry, telemetry)
         self._left = self._parts.observed_by(self.telemetry)
 

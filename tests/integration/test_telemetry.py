@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
-from diptych import Application, Decider, Events, RecordedEvent, Rejected, View
+from diptych import Application, ConfigurationError, Decider, Events, RecordedEvent, Rejected, View
 from diptych.errors import StorageUnavailable
 from diptych.failpoints import armed
 from diptych.telemetry import OpenTelemetry, Prometheus
@@ -293,6 +293,11 @@ async def test_telemetry_that_is_added_before_the_opening_observes_all() -> None
         await app.caught_up()
         assert value(prometheus, "append_events_total") == 1
         assert value(prometheus, "projection_events_total", view="boxes") == 1
+
+
+async def test_telemetry_cannot_be_added_to_an_application_that_is_open(app: Application) -> None:
+    with pytest.raises(ConfigurationError, match="before"):
+        app.observe(Prometheus())
 
 
 async def test_without_telemetry_nothing_is_wrapped() -> None:

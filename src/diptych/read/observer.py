@@ -12,7 +12,7 @@ _NOTHING: Final = nullcontext()
 class Observer(Protocol):
     """Each call returns at once and never raises: what is observed must not depend on it."""
 
-    def page(self, view: str, events: Sequence[RecordedEvent]) -> AbstractContextManager[None]:
+    def page(self, view: str, events: Sequence[RecordedEvent]) -> AbstractContextManager[object]:
         """Around one page of a view, from folding to commit; what it raises is on its way out."""
         ...
 

@@ -37,7 +37,7 @@ class Telemetry(Observer, Protocol):
         """
         ...
 
-    def append(self, append: Append) -> AbstractContextManager[None]:
+    def append(self, append: Append) -> AbstractContextManager[object]:
         """Around one append, from its call to its answer; what it raises is on its way out."""
         ...
 

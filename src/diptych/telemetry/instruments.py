@@ -1,7 +1,6 @@
 """`Instruments`: the metrics that are kept by the API of OpenTelemetry."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from opentelemetry.metrics import (
@@ -17,10 +16,14 @@ from diptych.errors import ConcurrencyError
 from diptych.read.readiness import ViewStatus
 from diptych.store.group_commit import Commits
 from diptych.telemetry.contract import Sample
-from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS
+from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS, outcome
 
 Labels = Mapping[str, str]
+Done = Callable[[float, BaseException | None], None]
+"""What is called in the end, with seconds and the error, if it was one."""
+
 _NONE: Final = Commits(0, 0)
+_OUTCOME: Final = "diptych.outcome"
 
 
 class Instruments:
@@ -28,9 +31,9 @@ class Instruments:
 
     def __init__(self, name: str, provider: MeterProvider | None) -> None:
         meter = self._meter = get_meter(name, meter_provider=provider)
-        self.commands = self._seconds("command", "Commands, from dispatch to outcome.")
-        self.appends = self._seconds("append", "Appends, from the call to the acknowledgement.")
-        self.pages = self._seconds("projection", "Pages of events that a view applied.")
+        self._commands = self._seconds("command", "Commands, from dispatch to outcome.")
+        self._appends = self._seconds("append", "Appends, from the call to the acknowledgement.")
+        self._pages = self._seconds("projection", "Pages of events that a view applied.")
         self._sizes = meter.create_histogram(
             "diptych.projection.page.size",
             "{event}",
@@ -55,18 +58,30 @@ class Instruments:
                 f"diptych.view.{gauge}", [self._observing(value)], unit, says
             )
 
-    @contextmanager
-    def appending(self, events: int) -> Generator[None]:
-        try:
-            yield
-        except ConcurrencyError:
-            self._conflicts.add(1)
-            raise
-        self._appended.add(events)
+    def commands(self, labels: Labels) -> Done:
+        def done(seconds: float, error: BaseException | None) -> None:
+            self._commands.record(seconds, {**labels, _OUTCOME: outcome(error)})
 
-    def projected(self, events: int, labels: Labels) -> None:
-        self._events.add(events, labels)
-        self._sizes.record(events, labels)
+        return done
+
+    def appends(self, events: int) -> Done:
+        def done(seconds: float, error: BaseException | None) -> None:
+            self._appends.record(seconds, {_OUTCOME: outcome(error)})
+            if error is None:
+                self._appended.add(events)
+            elif isinstance(error, ConcurrencyError):
+                self._conflicts.add(1)
+
+        return done
+
+    def pages(self, labels: Labels, *, events: int) -> Done:
+        def done(seconds: float, error: BaseException | None) -> None:
+            self._pages.record(seconds, {**labels, _OUTCOME: outcome(error)})
+            if error is None:
+                self._events.add(events, labels)
+                self._sizes.record(events, labels)
+
+        return done
 
     def looked(self, sample: Sample | None) -> None:
         self._sample = sample

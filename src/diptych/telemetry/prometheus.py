@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
@@ -53,27 +54,15 @@ class Prometheus:
         encode, content_type = choose_encoder(accept)
         return encode(self.readable), content_type
 
-    @contextmanager
-    def command(self, command: type, envelope: Envelope) -> Generator[str]:  # noqa: ARG002
-        with _timed(self._made.commands, command.__name__):
-            yield ""
+    def command(self, command: type, envelope: Envelope) -> "_Timed":  # noqa: ARG002
+        return _Timed(partial(self._made.command_ended, command.__name__))
 
-    @contextmanager
-    def append(self, append: Append) -> Generator[None]:
-        try:
-            with _timed(self._made.appends):
-                yield
-        except ConcurrencyError:
-            self._made.conflicts.inc()
-            raise
-        self._made.appended.inc(sum(len(write.events) for write in append.writes))
+    def append(self, append: Append) -> "_Timed":
+        events = sum(len(write.events) for write in append.writes)
+        return _Timed(partial(self._made.append_ended, events))
 
-    @contextmanager
-    def page(self, view: str, events: Sequence[RecordedEvent]) -> Generator[None]:
-        with _timed(self._made.pages, view):
-            yield
-        self._made.events.labels(view).inc(len(events))
-        self._made.sizes.labels(view).observe(len(events))
+    def page(self, view: str, events: Sequence[RecordedEvent]) -> "_Timed":
+        return _Timed(partial(self._made.page_ended, view, len(events)))
 
     def retried(self, view: str, error: BaseException) -> None:
         self._made.retries.labels(view, outcome(error)).inc()
@@ -121,6 +110,24 @@ class _Metrics:
         self.commits = counter("log_commits", "Transactions of group commit.")
         self.members = counter("log_appends", "Appends in these transactions.")
 
+    def command_ended(self, command: str, seconds: float, error: BaseException | None) -> None:
+        self.commands.labels(command, outcome(error)).observe(seconds)
+
+    def append_ended(self, events: int, seconds: float, error: BaseException | None) -> None:
+        self.appends.labels(outcome(error)).observe(seconds)
+        if error is None:
+            self.appended.inc(events)
+        elif isinstance(error, ConcurrencyError):
+            self.conflicts.inc()
+
+    def page_ended(
+        self, view: str, events: int, seconds: float, error: BaseException | None
+    ) -> None:
+        self.pages.labels(view, outcome(error)).observe(seconds)
+        if error is None:
+            self.events.labels(view).inc(events)
+            self.sizes.labels(view).observe(events)
+
 
 class _Views(Collector):
     """How each view is. Nothing is told while the databases cannot be asked: an old value would be
@@ -139,13 +146,22 @@ class _Views(Collector):
             yield family
 
 
-@contextmanager
-def _timed(histogram: Histogram, *labels: str) -> Generator[None]:
-    started, ended = time.perf_counter(), outcome(None)
-    try:
-        yield
-    except BaseException as error:
-        ended = outcome(error)
-        raise
-    finally:
-        histogram.labels(*labels, ended).observe(time.perf_counter() - started)
+class _Timed:
+    """Tells `ended` how long it took, and the error. No trace is recorded for it."""
+
+    __slots__ = ("_ended", "_started")
+
+    def __init__(self, ended: Callable[[float, BaseException | None], None]) -> None:
+        self._ended, self._started = ended, 0.0
+
+    def __enter__(self) -> str:
+        self._started = time.perf_counter()
+        return ""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended(time.perf_counter() - self._started, error)
