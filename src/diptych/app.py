@@ -9,10 +9,10 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from diptych.backends import (
+    in_force,
     keep_schema,
     open_log,
     open_read_database,
-    place_of,
     refuse_one_file,
 )
 from diptych.clock import Clock, SystemClock
@@ -116,9 +116,7 @@ class Application:
     def observe(self, telemetry: Telemetry) -> None:
         """Add telemetry, before the application is opened."""
         if self._opened is not None:
-            raise ConfigurationError(
-                "the application is open: observe it before, or give telemetry="
-            )
+            raise ConfigurationError("the application is open: observe it before")
         self.telemetry = (*self.telemetry, telemetry)
         self._left = self._parts.observed_by(self.telemetry)
 
@@ -276,12 +274,8 @@ class Application:
         """
         names = ", ".join(self._models)
         by = ", by other processes" if names and not self.project else ""
-        return (
-            f"log: {place_of(self._store)} (id {self.log.id})",
-            f"durability: {self.log.durability}",
-            f"read database: {self._database.report}",
-            f"projections: {names or 'none'}{by}",
-        )
+        projections = f"projections: {names or 'none'}{by}"
+        return (*in_force(self._store, self._database), projections)
 
     async def ready(self) -> Readiness:
         """Whether this process should get requests, and how each view stands."""

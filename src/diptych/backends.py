@@ -100,6 +100,15 @@ def place_of(store: EventStore) -> str:
             return type(store).__name__
 
 
+def in_force(store: EventStore, database: ReadDatabase) -> tuple[str, ...]:
+    """What is in force of both, one fact a line. They are open."""
+    return (
+        f"log: {place_of(store)} (id {store.log_id})",
+        f"durability: {store.durability}",
+        f"read database: {database.report}",
+    )
+
+
 def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
     """Log and read database are two files, which differ in durability and in who may lock them;
     or two schemas, of one database or of two.
