@@ -14,6 +14,7 @@ from benchmarks import (
     postgres_processes,
     postgres_stall,
     postgres_waiting,
+    snapshots,
     telemetry,
     waiting,
 )
@@ -31,6 +32,7 @@ POSTGRES = {
     "postgres_folding": postgres_folding,
     "postgres_waiting": postgres_waiting,
     "postgres_stall": postgres_stall,
+    "snapshots": snapshots,
 }
 GROUPS = {"sqlite": SQLITE, "postgres": POSTGRES}
 QUESTIONS = {**SQLITE, **POSTGRES}
