@@ -17,7 +17,7 @@ from diptych.messages import EventData, RecordedEvent
 from diptych.shapes import json_codec
 from diptych.shapes.fields import is_model, is_record
 from diptych.store.limits import MAX_EVENT_BYTES, check_name
-from diptych.upcast import Upcast, chains
+from diptych.upcast import Read, Upcast, Upcasters
 
 E_co = TypeVar("E_co", covariant=True)
 T = TypeVar("T")
@@ -123,7 +123,12 @@ class Events(Generic[E_co]):
         self.ignored = frozenset(ignore)
         self._tags = tags
         self._encoders = {tp: (self.names[tp], json_codec(tp).encode) for tp in types}
-        self._decoders: dict[str, Callable[[bytes], E_co] | None] = self._readers()
+        known: dict[str, Read[E_co]] = {
+            name: json_codec(tp).decode for tp, name in self.names.items()
+        }
+        old = Upcasters.of(self.upcasters, known.keys())
+        self._several = old.splitters(known)
+        self._decoders = self._readers({**known, **old.readers(known)})
 
     def __repr__(self) -> str:
         return f"Events({self.category!r})"
@@ -155,11 +160,39 @@ class Events(Generic[E_co]):
         tags = () if self._tags is None else tuple(dict.fromkeys(self._tags(event)))
         return EventData(name, data, event_id, tags, occurred_at and _utc(occurred_at))
 
-    def decode_one(self, recorded: RecordedEvent) -> E_co | None:
-        """The event as an object, or None if its type is ignored.
+    @property
+    def skips(self) -> bool:
+        """Whether some stored events stand for nothing: their types are ignored, or dropped."""
+        return bool(self.ignored or self._several)
+
+    def decode_all(self, recorded: RecordedEvent) -> tuple[E_co, ...]:
+        """What a recorded event stands for today: one object, unless its upcaster makes several of
+        it; none if it drops it, or the type is ignored.
 
         Raises: UnknownEventType, UndecodableEvent; both name the position.
         """
+        several = self._several.get(recorded.type)
+        if several is None:
+            event = self._one(recorded)
+            return () if event is None else (event,)
+        try:
+            return several(recorded.data)
+        except Exception as error:  # as in `_one`
+            raise _undecodable(recorded, error) from error
+
+    async def decode(self, batch: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, E_co]]:
+        """The events with their objects, in order: an event that stands for several objects comes
+        with each of them, one that stands for none is left out.
+
+        Raises: UnknownEventType, UndecodableEvent, for the first that cannot be decoded.
+        """
+        if self._several:
+            every = self.decode_all
+            return [(recorded, event) for recorded in batch for event in every(recorded)]
+        one = self._one
+        return [(recorded, event) for recorded in batch if (event := one(recorded)) is not None]
+
+    def _one(self, recorded: RecordedEvent) -> E_co | None:
         try:
             decode = self._decoders[recorded.type]
         except KeyError:
@@ -171,26 +204,13 @@ class Events(Generic[E_co]):
         try:
             return decode(recorded.data)
         except Exception as error:  # whatever a class does when it is made, it names the position
-            path = error.field if isinstance(error, InvalidInput) else "value"
-            raise UndecodableEvent(recorded.type, path=path, position=recorded.position) from error
+            raise _undecodable(recorded, error) from error
 
-    async def decode(self, batch: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, E_co]]:
-        """The events with their objects, in order, without those that are ignored.
-
-        Raises: UnknownEventType, UndecodableEvent, for the first that cannot be decoded.
-        """
-        one = self.decode_one
-        return [(recorded, event) for recorded in batch if (event := one(recorded)) is not None]
-
-    def _readers(self) -> dict[str, Callable[[bytes], E_co] | None]:
-        known: dict[str, Callable[[bytes], E_co]] = {
-            name: json_codec(tp).decode for tp, name in self.names.items()
-        }
-        readers: dict[str, Callable[[bytes], E_co] | None] = {**known}
-        for old, chain in chains(self.upcasters, known.keys()).items():
-            readers[old] = chain.then(known[chain.target])
+    def _readers(self, known: Mapping[str, Read[E_co]]) -> Mapping[str, Read[E_co] | None]:
+        """With those that read nothing."""
+        readers: dict[str, Read[E_co] | None] = {**known}
         for name in self.ignored:
-            if name in readers:
+            if name in readers or name in self._several:
                 raise ConfigurationError(
                     f"{self!r} both ignores and reads {name!r}; take it out of ignore="
                 )
@@ -202,6 +222,11 @@ class Events(Generic[E_co]):
             f"{tp.__name__} is not an event of category {self.category!r};"
             f" write Events({self.category!r}, ..., {tp.__name__})"
         )
+
+
+def _undecodable(recorded: RecordedEvent, error: Exception) -> UndecodableEvent:
+    path = error.field if isinstance(error, InvalidInput) else "value"
+    return UndecodableEvent(recorded.type, path=path, position=recorded.position)
 
 
 def _check_category(category: str) -> None:

@@ -65,8 +65,9 @@ class Log:
             tenant=tenant,
         )
 
-    async def decode(self, recorded: RecordedEvent) -> object:
-        """The event as an object of its class; None if whoever declares its type ignores it.
+    async def decode(self, recorded: RecordedEvent) -> tuple[object, ...]:
+        """What the event stands for: an object of its class; several, if its upcaster makes them
+        of it; none, if that drops it, or whoever declares its type ignores it.
 
         Raises: UnknownEventType: nothing in this application declares its category or type.
         """
@@ -75,9 +76,9 @@ class Log:
         for family in self.families:  # those of a view may know fewer types than the decider's
             if family.category == category:
                 with suppress(UnknownEventType):
-                    if (event := family.decode_one(recorded)) is not None:
-                        return event
+                    if found := family.decode_all(recorded):
+                        return found
                     ignored = True
         if ignored:
-            return None
+            return ()
         raise UnknownEventType(recorded.type, category=category, position=recorded.position)

@@ -189,7 +189,8 @@ async def test_three_kinds_of_messages_work_from_command_to_row(
         assert await app.dispatch(asked, command_id=command_id) == replace(first, repeated=True)
         assert await app.query(query(box=box), at_least=first.token) == row(box=box, price="2.50")
         page = await app.log.read()
-        assert (await app.log.decode(page.events[0])).price == Decimal("2.50")  # type: ignore[attr-defined]
+        (found,) = await app.log.decode(page.events[0])
+        assert found.price == Decimal("2.50")  # type: ignore[attr-defined]
 
 
 async def test_middleware_is_around_every_command() -> None:

@@ -39,7 +39,7 @@ def test_each_old_shape_takes_the_steps_that_are_left(order: list[int]) -> None:
     upcasters = [Upcast(names[at], names[at + 1], change=partial(step, names[at])) for at in order]
     family = Events("order", Opened, upcasters=upcasters)
     for at, name in enumerate(names):
-        assert family.decode_one(opened(name)) == Opened(tuple(names[at:length]))
+        assert family.decode_all(opened(name)) == (Opened(tuple(names[at:length])),)
 
 
 @given(st.lists(st.tuples(NAMES, NAMES), max_size=6))
@@ -57,8 +57,7 @@ def test_a_family_either_knows_where_every_old_shape_ends_or_is_refused(
     else:
         assert sound
         for old in steps:
-            found = family.decode_one(opened(old))
-            assert found is not None
+            (found,) = family.decode_all(opened(old))
             assert found.steps[0] == old
 
 

@@ -55,7 +55,7 @@ def inferred() -> None:
 
 
 def decoded(family: Events[Opened | Closed], recorded: RecordedEvent) -> None:
-    assert_type(family.decode_one(recorded), Opened | Closed | None)
+    assert_type(family.decode_all(recorded), tuple[Opened | Closed, ...])
 
 
 async def all_decoded(family: Events[Opened], batch: Sequence[RecordedEvent]) -> None:

@@ -66,7 +66,7 @@ async def test_an_event_comes_back_under_the_name_of_its_class(event: Any) -> No
     assert data.type == type(event).__name__
     assert (data.event_id, data.tags, data.occurred_at) == (ID, (), None)
     stored = recorded(data.type, data.data)
-    assert events.decode_one(stored) == event
+    assert events.decode_all(stored) == (event,)
     assert await events.decode([stored]) == [(stored, event)]
 
 
@@ -74,9 +74,9 @@ def test_a_stored_name_may_differ_from_the_class() -> None:
     family = Events("order", Opened, names={Opened: "opened.v2"})
     data = family.encode(Opened(ID, Decimal(1)), event_id=ID)
     assert data.type == "opened.v2"
-    assert family.decode_one(recorded("opened.v2", data.data)) == Opened(ID, Decimal(1))
+    assert family.decode_all(recorded("opened.v2", data.data)) == (Opened(ID, Decimal(1)),)
     with pytest.raises(UnknownEventType):
-        family.decode_one(recorded("Opened", data.data))
+        family.decode_all(recorded("Opened", data.data))
 
 
 def test_an_import_says_when_its_events_occurred() -> None:
@@ -102,13 +102,13 @@ async def test_ignored_events_are_left_out() -> None:
         recorded("Shipped", b'{"order_id":"%s"}' % str(ID).encode()),
     ]
     assert await events.decode(batch) == [(batch[1], Shipped(ID))]
-    assert events.decode_one(batch[0]) is None
+    assert events.decode_all(batch[0]) == ()
 
 
 def test_an_unknown_type_is_named_with_its_position() -> None:
     for name in ("Nothing", "builtins.eval", "os.system", "__class__"):
         with pytest.raises(UnknownEventType) as stopped:
-            events.decode_one(recorded(name, b"{}"))
+            events.decode_all(recorded(name, b"{}"))
         error = stopped.value
         assert (error.type, error.category, error.position) == (name, "order", 7)
 
@@ -129,7 +129,7 @@ def test_an_event_that_does_not_fit_is_named_without_its_content(
     path: str,
 ) -> None:
     with pytest.raises(UndecodableEvent) as stopped:
-        events.decode_one(recorded(type, data))
+        events.decode_all(recorded(type, data))
     assert (stopped.value.type, stopped.value.path, stopped.value.position) == (type, path, 7)
     assert "secret" not in str(stopped.value)
 

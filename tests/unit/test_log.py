@@ -29,11 +29,11 @@ part = Events("account", Opened)
 
 @pytest.mark.parametrize("families", [[whole, ignoring], [ignoring, whole], [part, whole]])
 async def test_an_event_is_decoded_if_any_family_knows_it(families: list[Events[object]]) -> None:
-    assert await decoded_by(families) == Closed("a")
+    assert await decoded_by(families) == (Closed("a"),)
 
 
-async def test_what_is_only_ignored_is_none_and_what_nobody_declares_is_unknown() -> None:
-    assert await decoded_by([part, ignoring]) is None
+async def test_what_is_only_ignored_is_nothing_and_what_nobody_declares_is_unknown() -> None:
+    assert await decoded_by([part, ignoring]) == ()
     with pytest.raises(UnknownEventType, match="position 1"):
         await decoded_by([part, Events("order", Closed)])
 

@@ -144,7 +144,7 @@ async def _decodes(log: Log, event: RecordedEvent) -> str:
         found = await log.decode(event)
     except (UnknownEventType, UndecodableEvent) as error:
         return f"no: {error}"
-    return "ignored by this code" if found is None else f"as {type(found).__qualname__}"
+    return f"as {', '.join(type(each).__qualname__ for each in found)}" if found else "as nothing"
 
 
 def _print(events: Iterable[RecordedEvent], out: Output, *, data: bool) -> None:

@@ -155,13 +155,13 @@ def _stored(decider: Decider[C, S, E], events: Sequence[E]) -> tuple[E, ...]:
         recorded = RecordedEvent(
             version, "", "", version, data.event_id, data.type, data.data, b"{}", START, None, ()
         )
-        found = decider.events.decode_one(recorded)
-        if found is None or type(found) is not type(event) or found != event:
+        found = decider.events.decode_all(recorded)
+        if found != (event,) or type(found[0]) is not type(event):
             raise AssertionError(
                 f"{type(event).__name__} does not come back from the log as it was"
-                f" (- before, + after):\n{difference([event], [found])}"
+                f" (- before, + after):\n{difference([event], found)}"
             )
-        back.append(found)
+        back.extend(found)
     return tuple(back)
 
 
