@@ -143,7 +143,9 @@ class Application:
             )
             stack.push_async_callback(self._right.close)
             await self._flow.open()
-            lookout = Lookout(self.ready, store=self._store, telemetry=self.telemetry)
+            lookout = Lookout(
+                self.ready, self._flow.statuses, store=self._store, telemetry=self.telemetry
+            )
             await stack.enter_async_context(lookout)
             self._opened = stack.pop_all()
         if self.project and not self.operating:

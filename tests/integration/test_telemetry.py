@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from diptych import Application, ConfigurationError, Decider, Events, RecordedEvent, Rejected, View
 from diptych.errors import StorageUnavailable
 from diptych.failpoints import armed
+from diptych.flow.reaction import Reaction
 from diptych.telemetry import OpenTelemetry, Prometheus
 from diptych.testing import wait_until
 
@@ -282,6 +283,39 @@ async def test_stops_and_retries_are_counted_by_view(
     await wait_until(lambda: value(prometheus, "view_stopped", view="boxes") == 1)
     assert value(prometheus, "projection_stops_total", view="boxes") == 1
     assert recorded.metric("view.stopped", view="boxes") == 1
+
+
+async def test_a_key_that_is_parked_is_counted(
+    recorded: Recorded, prometheus: Prometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    parks = View("boxes", events=[box_events], row=Box, key="box", project=project, on_error="park")
+    telemetry = [recorded.telemetry, prometheus]
+    async with Application(
+        log="memory://", write=[boxes], views=[parks], telemetry=telemetry
+    ) as app:
+        await app.dispatch(Put(uuid4(), SECRET))
+        await app.dispatch(Put(uuid4(), 1))
+        await app.caught_up()
+    assert recorded.metric("projection.parks", view="boxes", outcome="ValueError") == 1
+    assert value(prometheus, "projection_parks_total", view="boxes") == 1
+    assert recorded.metric("projection.stops") is None
+
+
+async def test_how_reactions_are_is_measured_as_well(
+    recorded: Recorded, prometheus: Prometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(event: WasPut, recorded: RecordedEvent) -> None:
+        raise ConnectionError
+
+    broken = Reaction("mail", events=[box_events], handle=fail, start="beginning")
+    telemetry = [recorded.telemetry, prometheus]
+    async with Application(
+        log="memory://", write=[boxes], reactions=[broken], telemetry=telemetry
+    ) as app:
+        await app.dispatch(Put(uuid4(), 2))
+        await wait_until(lambda: value(prometheus, "reaction_behind", reaction="mail") == 2)
+        assert recorded.metric("reaction.behind", reaction="mail") == 2
+        assert value(prometheus, "reaction_lag_seconds", reaction="mail")
 
 
 async def test_telemetry_that_is_added_before_the_opening_observes_all() -> None:

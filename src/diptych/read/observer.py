@@ -20,6 +20,10 @@ class Observer(Protocol):
         """A view could not go on, and tries again."""
         ...
 
+    def parked(self, view: str, error: BaseException) -> None:
+        """A view sets the events of a key aside."""
+        ...
+
     def stopped(self, view: str, error: BaseException) -> None:
         """A view stopped at an event."""
         ...
@@ -42,6 +46,10 @@ class Observers:
     def retried(self, view: str, error: BaseException) -> None:
         for each in self._observers:
             each.retried(view, error)
+
+    def parked(self, view: str, error: BaseException) -> None:
+        for each in self._observers:
+            each.parked(view, error)
 
     def stopped(self, view: str, error: BaseException) -> None:
         for each in self._observers:

@@ -221,6 +221,7 @@ class Projector:
             failure.error,
             exc_info=cause,
         )
+        self._observers.parked(self.model.name, cause)
         if failure.key is not None:
             self._finisher.failing[failure.key] = Attempted(failure, attempts)
 

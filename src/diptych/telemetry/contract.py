@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from diptych.flow.status import ReactionStatus
 from diptych.messages import Envelope
 from diptych.read.observer import Observer
 from diptych.read.readiness import Readiness
@@ -19,6 +20,7 @@ class Sample:
     """
 
     views: Readiness
+    reactions: tuple[ReactionStatus, ...] = ()
     commits: Commits | None = None
 
 

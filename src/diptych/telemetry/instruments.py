@@ -13,10 +13,9 @@ from opentelemetry.metrics import (
 )
 
 from diptych.errors import ConcurrencyError
-from diptych.read.readiness import ViewStatus
 from diptych.store.group_commit import Commits
 from diptych.telemetry.contract import Sample
-from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS, outcome
+from diptych.telemetry.kinds import EVENTS, GAUGES, SECONDS, Gauge, outcome
 
 Labels = Mapping[str, str]
 Done = Callable[[float, BaseException | None], None]
@@ -48,14 +47,15 @@ class Instruments:
         self.retries = self._counter(
             "projection.retries", "{retry}", "Tries of views after errors."
         )
+        self.parks = self._counter("projection.parks", "{key}", "Keys that a view parked.")
         self.stops = self._counter("projection.stops", "{stop}", "Events that a view stopped at.")
         self._commits = self._counter("log.commits", "{commit}", "Transactions of group commit.")
         self._members = self._counter("log.appends", "{append}", "Appends in these transactions.")
         self._sample: Sample | None = None
         self._counted = _NONE
-        for gauge, (unit, says, value) in GAUGES.items():
+        for gauge in GAUGES:
             meter.create_observable_gauge(
-                f"diptych.view.{gauge}", [self._observing(value)], unit, says
+                f"diptych.{gauge.name}", [self._observing(gauge)], gauge.unit, gauge.says
             )
 
     def commands(self, labels: Labels) -> Done:
@@ -91,13 +91,12 @@ class Instruments:
             self._commits.add(more.commits)
             self._members.add(more.appends)
 
-    def _observing(
-        self, value: Callable[[ViewStatus], float]
-    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def _observing(self, gauge: Gauge) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             """Nothing at all where the databases cannot be asked: an old value would be a lie."""
-            views = self._sample.views.views if self._sample else ()
-            return [Observation(value(view), {"diptych.view": view.name}) for view in views]
+            found = gauge.values(self._sample) if self._sample else ()
+            label = f"diptych.{gauge.label}"
+            return [Observation(float(value), {label: name}) for name, value in found]
 
         return observe
 

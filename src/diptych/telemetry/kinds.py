@@ -1,10 +1,13 @@
 """What is measured, and how what ended is named: few words, and nothing of its content."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from diptych.errors import Rejected
+from diptych.flow.status import ReactionState, ReactionStatus
 from diptych.read.readiness import State, ViewStatus
+from diptych.telemetry.contract import Sample
 
 OK: Final = "ok"
 
@@ -12,24 +15,48 @@ SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 EVENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 """The upper bounds of buckets."""
 
-Value = Callable[[ViewStatus], float]
+Values = Callable[[Sample], Iterable[tuple[str, float]]]
 
-GAUGES: Final[Mapping[str, tuple[str, str, Value]]] = {
-    "lag": (
-        "s",
-        "Age of the oldest event that is not in the view.",
-        lambda v: v.lag.total_seconds(),
-    ),
-    "max_lag": ("s", "What the view declares as acceptable.", lambda v: v.max_lag.total_seconds()),
-    "behind": (
-        "{event}",
-        "Positions of the log that the view has not finished.",
-        lambda v: v.behind,
-    ),
-    "live": ("1", "1 while the view is live, else 0.", lambda v: v.state is State.LIVE),
-    "stopped": ("1", "1 while an event stops the view.", lambda v: v.state is State.STOPPED),
-}
-"""Of each view: unit, what it says, and its value."""
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number for each view, or for each reaction: `label` says which, `values` gives their names
+    and numbers."""
+
+    name: str
+    unit: str
+    says: str
+    label: str
+    values: Values
+
+
+def _of_views(value: Callable[[ViewStatus], float]) -> Values:
+    return lambda sample: ((view.name, value(view)) for view in sample.views.views)
+
+
+def _of_reactions(value: Callable[[ReactionStatus], float]) -> Values:
+    return lambda sample: ((each.name, value(each)) for each in sample.reactions)
+
+
+def _view(name: str, unit: str, says: str, value: Callable[[ViewStatus], float]) -> Gauge:
+    return Gauge(f"view.{name}", unit, says, "view", _of_views(value))
+
+
+def _reaction(name: str, unit: str, says: str, value: Callable[[ReactionStatus], float]) -> Gauge:
+    return Gauge(f"reaction.{name}", unit, says, "reaction", _of_reactions(value))
+
+
+GAUGES: Final = (
+    _view("lag", "s", "Age of the first event not in the view.", lambda v: v.lag.total_seconds()),
+    _view("max_lag", "s", "What it declares as acceptable.", lambda v: v.max_lag.total_seconds()),
+    _view("behind", "{event}", "Positions of the log it has not finished.", lambda v: v.behind),
+    _view("live", "1", "1 while it is live, else 0.", lambda v: v.state is State.LIVE),
+    _view("stopped", "1", "1 while an event stops it.", lambda v: v.state is State.STOPPED),
+    _reaction("lag", "s", "Age of the first event not handled.", lambda r: r.lag.total_seconds()),
+    _reaction("behind", "{event}", "Positions to go.", lambda r: max(r.head - r.position, 0)),
+    _reaction("stopped", "1", "1 while it is stopped.", lambda r: r.state is ReactionState.STOPPED),
+    _reaction("parked_events", "{event}", "Events set aside.", lambda r: r.parked_events),
+)
 
 
 def outcome(error: BaseException | None) -> str:

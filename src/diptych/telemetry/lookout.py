@@ -1,4 +1,4 @@
-"""`Lookout`: looks at the views of an application every second, and tells who wants to know."""
+"""`Lookout`: looks at the views and reactions of an application, and tells who wants to know."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from diptych.errors import StoreError
+from diptych.flow.status import ReactionStatus
 from diptych.read.readiness import Readiness
 from diptych.store.contract import EventStore
 from diptych.store.group_commit import CountsCommits
@@ -18,17 +19,20 @@ _log = logging.getLogger(__name__)
 
 
 class Lookout:
-    """A task of its own: what it meets keeps nobody waiting, and no error ends it."""
+    """Looks every `interval` seconds, in a task of its own: what it meets keeps nobody waiting,
+    and no error ends it."""
 
     def __init__(
         self,
         readiness: Callable[[], Awaitable[Readiness]],
+        reactions: Callable[[], Awaitable[tuple[ReactionStatus, ...]]],
         *,
         store: EventStore,
         telemetry: Sequence[Telemetry],
         interval: float = INTERVAL,
     ) -> None:
-        self._readiness, self._store, self._interval = readiness, store, interval
+        self._readiness, self._reactions = readiness, reactions
+        self._store, self._interval = store, interval
         self._telemetry, self._agreements = tuple(telemetry), Agreements()
         self._task: asyncio.Task[None] | None = None
         self._failed = False
@@ -53,7 +57,7 @@ class Lookout:
         except Exception as error:  # noqa: BLE001 - it is told once, and looked at again
             if not self._failed:
                 trace = None if isinstance(error, StoreError) else error
-                _log.warning("views cannot be looked at: %s", error, exc_info=trace)
+                _log.warning("views and reactions cannot be looked at: %s", error, exc_info=trace)
             self._failed = True
             self._tell(None)
         else:
@@ -63,7 +67,7 @@ class Lookout:
         found = await self._readiness()
         self._agreements.look(found)
         commits = self._store.commits if isinstance(self._store, CountsCommits) else None
-        self._tell(Sample(found, commits))
+        self._tell(Sample(found, await self._reactions(), commits))
 
     def _tell(self, sample: Sample | None) -> None:
         for each in self._telemetry:

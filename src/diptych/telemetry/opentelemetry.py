@@ -88,6 +88,9 @@ class OpenTelemetry:
     def stopped(self, view: str, error: BaseException) -> None:
         self._made.stops.add(1, {"diptych.view": view, "diptych.outcome": outcome(error)})
 
+    def parked(self, view: str, error: BaseException) -> None:
+        self._made.parks.add(1, {"diptych.view": view, "diptych.outcome": outcome(error)})
+
     def looked(self, sample: Sample | None) -> None:
         self._made.looked(sample)
 

@@ -35,9 +35,9 @@ class Prometheus:
     def __init__(self, *, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self._made = _Metrics(self.registry)
-        self._views = _Views()
+        self._looked = _Looked()
         self._counted = Commits(0, 0)
-        self.registry.register(self._views)
+        self.registry.register(self._looked)
 
     @property
     def readable(self) -> CollectorRegistry:
@@ -46,7 +46,7 @@ class Prometheus:
             return self.registry
         shared = CollectorRegistry()
         multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        shared.register(self._views)
+        shared.register(self._looked)
         return shared
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
@@ -70,8 +70,11 @@ class Prometheus:
     def stopped(self, view: str, error: BaseException) -> None:
         self._made.stops.labels(view, outcome(error)).inc()
 
+    def parked(self, view: str, error: BaseException) -> None:
+        self._made.parks.labels(view, outcome(error)).inc()
+
     def looked(self, sample: Sample | None) -> None:
-        self._views.sample = sample
+        self._looked.sample = sample
         if sample is not None and sample.commits is not None:
             more = sample.commits.since(self._counted)
             self._counted = sample.commits
@@ -106,6 +109,7 @@ class _Metrics:
         )
         self.events = counter("projection_events", "Events that views applied.", "view")
         self.retries = counter("projection_retries", "Tries after errors.", "view", "error")
+        self.parks = counter("projection_parks", "Keys that a view parked.", "view", "error")
         self.stops = counter("projection_stops", "Events that a view stopped at.", "view", "error")
         self.commits = counter("log_commits", "Transactions of group commit.")
         self.members = counter("log_appends", "Appends in these transactions.")
@@ -129,20 +133,19 @@ class _Metrics:
             self.sizes.labels(view).observe(events)
 
 
-class _Views(Collector):
-    """How each view is. Nothing is told while the databases cannot be asked: an old value would be
-    a lie, and that a metric is absent can be alerted on."""
+class _Looked(Collector):
+    """How each view and each reaction is. Nothing is told while the databases cannot be asked: an
+    old value would be a lie, and that a metric is absent can be alerted on."""
 
     sample: Sample | None = None
 
     def collect(self) -> Iterable[Metric]:
-        views = self.sample.views.views if self.sample else ()
-        for name, (unit, says, value) in GAUGES.items():
-            family = GaugeMetricFamily(
-                f"diptych_view_{name}{'_seconds' if unit == 's' else ''}", says, labels=["view"]
-            )
-            for view in views:
-                family.add_metric([view.name], float(value(view)))
+        sample = self.sample
+        for gauge in GAUGES:
+            name = gauge.name.replace(".", "_") + ("_seconds" if gauge.unit == "s" else "")
+            family = GaugeMetricFamily(f"diptych_{name}", gauge.says, labels=[gauge.label])
+            for of, value in gauge.values(sample) if sample else ():
+                family.add_metric([of], float(value))
             yield family
 
 
