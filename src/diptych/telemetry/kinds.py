@@ -6,6 +6,8 @@ from typing import Final
 
 from diptych.errors import Rejected
 from diptych.flow.status import ReactionState, ReactionStatus
+from diptych.read.failure import Failing
+from diptych.read.model import Unapplied
 from diptych.read.readiness import State, ViewStatus
 from diptych.telemetry.contract import Sample
 
@@ -60,7 +62,10 @@ GAUGES: Final = (
 
 
 def outcome(error: BaseException | None) -> str:
-    """`ok`, or the class of the error: as many values as there are classes."""
+    """`ok`, or the class of the error: as many values as there are classes. Of an event that
+    could not be applied it is the error of the rule."""
+    while isinstance(error, (Failing, Unapplied)) and error.__cause__ is not None:
+        error = error.__cause__
     return OK if error is None else type(error).__name__
 
 
