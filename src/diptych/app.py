@@ -99,7 +99,7 @@ class Application:
         self.telemetry = tuple(telemetry)
         self._left = self._parts.observed_by(self.telemetry)
         models: tuple[ReadModel, ...] = (*views, *projections)
-        self._models = tuple(model.name for model in models)
+        self.names = tuple(model.name for model in models)
         self._right = ReadSide(
             store=self._store,
             database=self._database,
@@ -274,7 +274,7 @@ class Application:
 
         Raises: StoreClosed: the application is not open.
         """
-        names = ", ".join(self._models)
+        names = ", ".join(self.names)
         by = ", by other processes" if names and not self.project else ""
         projections = f"projections: {names or 'none'}{by}"
         return (*in_force(self._store, self._database), projections)

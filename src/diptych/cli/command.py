@@ -77,6 +77,8 @@ def _code(work: Callable[[], Coroutine[Any, Any, int]], out: Output) -> int:
     except BrokenPipeError:  # `… | head`: nobody reads on, and that is in order
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except click.ClickException:
+        raise
     except (DiptychError, OSError) as error:
         _tell(out, error, str(error))
         return code_of(error)

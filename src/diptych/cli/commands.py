@@ -6,8 +6,11 @@ from diptych.cli.command import add
 from diptych.cli.completion import completion
 from diptych.cli.events import show, stream, tail
 from diptych.cli.importing import import_events
+from diptych.cli.rebuild import rebuild
+from diptych.cli.revisions import drop_revisions, list_revisions
 from diptych.cli.run import run
 from diptych.cli.status import status
+from diptych.cli.why import why
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,6 +44,11 @@ def events() -> None:
     """Read the log: its last events, one stream, or one event."""
 
 
+@diptych.group()
+def revisions() -> None:
+    """List and drop what was built for views, by this code and by others."""
+
+
 add(diptych, "run", run)
 add(diptych, "status", status)
 add(diptych, "import", import_events)
@@ -50,3 +58,8 @@ diptych.add_command(completion)
 add(events, "tail", tail)
 add(events, "stream", stream)
 add(events, "show", show)
+
+add(diptych, "rebuild", rebuild)
+add(diptych, "why", why)
+add(revisions, "list", list_revisions)
+add(revisions, "drop", drop_revisions)

@@ -21,7 +21,7 @@ def as_line(value: object) -> str:
 def plain(value: object) -> Any:
     """What JSON can hold."""
     match value:
-        case None | bool() | int() | float() | str() | msgspec.Raw():
+        case None | bool() | int() | float() | msgspec.Raw():
             found: Any = value
         case Enum():
             found = plain(value.value)
@@ -33,9 +33,9 @@ def plain(value: object) -> Any:
             found = {str(key): plain(each) for key, each in value.items()}
         case _ if is_dataclass(value):
             found = _fields(value)
-        case Iterable() if not isinstance(value, bytes):
+        case Iterable() if not isinstance(value, str | bytes):
             found = [plain(each) for each in value]
-        case _:
+        case _:  # text as well, of whatever class
             found = str(value)
     return found
 

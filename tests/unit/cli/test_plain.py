@@ -13,6 +13,12 @@ import pytest
 from diptych.cli.plain import as_line, printable
 
 
+class Text(str):
+    """As SQLAlchemy's names are."""
+
+    __slots__ = ()
+
+
 class Colour(Enum):
     RED = "red"
 
@@ -28,18 +34,22 @@ class Outer:
     id: UUID
     inner: tuple[Inner, ...]
     colour: Colour
+    name: str
     money: Decimal
     lag: timedelta
 
 
 def test_results_become_json() -> None:
     inner = Inner(datetime(2026, 1, 2, tzinfo=UTC), None)
-    outer = Outer(UUID(int=1), (inner,), Colour.RED, Decimal("1.50"), timedelta(seconds=1.5))
+    outer = Outer(
+        UUID(int=1), (inner,), Colour.RED, Text("a"), Decimal("1.50"), timedelta(seconds=1.5)
+    )
     assert json.loads(as_line({"outer": outer, "raw": msgspec.Raw(b'{"big": 1e400}')})) == {
         "outer": {
             "id": str(UUID(int=1)),
             "inner": [{"at": "2026-01-02T00:00:00+00:00", "left_seconds": None}],
             "colour": "red",
+            "name": "a",
             "money": "1.50",
             "lag_seconds": 1.5,
         },

@@ -1,0 +1,114 @@
+"""`diptych rebuild`, `revisions` and `why`: what an operator does about views."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Databases, make
+from tests.acceptance.process import run_module
+from tests.acceptance.test_cli_import import line
+
+VIEW = "order_summaries"
+ORDERS = 200
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    return make(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def filled(databases: Databases, tmp_path: Path) -> Databases:
+    """A log of orders, each of them shipped; no view is there yet."""
+    file = tmp_path / "orders.jsonl"
+    file.write_text("".join(f"{json.dumps(line(each))}\n" for each in range(2 * ORDERS)))
+    assert diptych(databases, "import", str(file)).returncode == 0
+    return databases
+
+
+@pytest.fixture
+def built(filled: Databases) -> Databases:
+    assert diptych(filled, "run", "--until-caught-up").returncode == 0
+    return filled
+
+
+def diptych(databases: Databases, *words: str) -> subprocess.CompletedProcess[str]:
+    urls = {"DIPTYCH_LOG": databases.log, "DIPTYCH_READ": databases.read}
+    return run_module("diptych.cli", *words, **urls)
+
+
+def answer(databases: Databases, *words: str) -> Any:
+    ended = diptych(databases, *words, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_a_view_is_rebuilt_and_what_it_replaced_is_dropped(built: Databases) -> None:
+    done = diptych(built, "rebuild", VIEW)
+    assert done.returncode == 0, done.stderr
+    first, compared = done.stdout.splitlines()
+    assert first.startswith(f"{VIEW}: revision 2 serves instead of 1, at 400, in ")
+    assert compared == "  compared with revision 1: 201 of 201 rows are equal"
+    shown = diptych(built, "revisions", "list").stdout.splitlines()
+    assert [row.split()[:3] for row in shown[1:]] == [
+        ["1", VIEW, "retired"],
+        ["2", VIEW, "serving"],
+    ]
+    (old, new) = answer(built, "revisions", "list")["revisions"]
+    assert (old["current"], new["current"], new["rows"]) == (False, True, ORDERS)
+    dropped = diptych(built, "revisions", "drop", "1")
+    assert (dropped.returncode, dropped.stdout) == (0, "revision 1 is dropped\n"), dropped.stderr
+    assert len(answer(built, "revisions", "list")["revisions"]) == 1
+
+
+def test_all_views_are_rebuilt_by_one_reading(built: Databases) -> None:
+    (done,) = answer(built, "rebuild", "--all", "--full-speed")["rebuilt"]
+    assert (done["serving"], done["position"]) == (True, 400)
+    assert done["verification"]["finding"] is False
+
+
+def test_a_row_that_was_changed_by_hand_is_a_finding(built: Databases, tmp_path: Path) -> None:
+    changed = run_module("tests.acceptance.cli_change_row", built.read)
+    assert changed.returncode == 0, changed.stderr
+    kept = diptych(built, "rebuild", VIEW, "--only-if-equal")
+    assert kept.returncode == 3, kept.stderr
+    assert "revision 2 is complete, and does not serve: it differs" in kept.stdout
+    assert "changed in customer_name" in kept.stdout
+    assert "Mallory" not in kept.stdout
+    done = diptych(built, "rebuild", VIEW)
+    assert done.returncode == 3
+    assert f"{VIEW}: revision 2 serves instead of 1" in done.stdout
+
+
+def test_why_says_what_to_do(filled: Databases) -> None:
+    nobody = diptych(filled, "why", VIEW)
+    assert nobody.returncode == 3
+    assert nobody.stdout.splitlines()[0] == f"{VIEW}: nobody projects at 0 of 400"
+    assert "  do:  start one with this code: diptych run" in nobody.stdout
+    assert diptych(filled, "run", "--until-caught-up").returncode == 0
+    found = answer(filled, "why")["views"]
+    assert [each["causes"][0]["why"] for each in found] == ["nothing to do"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["rebuild"], "name views, or say --all"),
+        (["rebuild", "--all", VIEW], "name views, or say --all"),
+        (["rebuild", "nonsense"], "there is no view or projection 'nonsense'; there is"),
+        (["why", "nonsense"], "there is no view or projection 'nonsense'"),
+        (["revisions", "drop"], "Missing argument 'REVISION...'"),
+        (["revisions", "drop", "x"], "'x' is not a valid integer"),
+        (["revisions", "drop", "99"], "there is no revision 99"),
+        (["revisions", "drop", "1"], "cannot be dropped: it serves"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    built: Databases, words: list[str], says: str
+) -> None:
+    ended = diptych(built, *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert says in ended.stderr.splitlines()[-1]
