@@ -108,7 +108,7 @@ class Application:
             queries=queries,
         )
         followed = (family for model in models for family in model.families)
-        self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self._models)
+        self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self.names)
         self.operations = Operations(self._right, self._flow)
         self.log = Log(self._store, [*self._left.families, *followed, *self._flow.families])
         self._opened: AsyncExitStack | None = None
