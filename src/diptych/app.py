@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -100,6 +99,7 @@ class Application:
         self._left = self._parts.observed_by(self.telemetry)
         models: tuple[ReadModel, ...] = (*views, *projections)
         self.names = tuple(model.name for model in models)
+        self._answered = frozenset(each.query for each in queries)
         self._right = ReadSide(
             store=self._store,
             database=self._database,
@@ -166,12 +166,7 @@ class Application:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def dispatch(
@@ -278,6 +273,10 @@ class Application:
         by = ", by other processes" if names and not self.project else ""
         projections = f"projections: {names or 'none'}{by}"
         return (*in_force(self._store, self._database), projections)
+
+    def handles(self, message: type) -> bool:
+        """Whether commands or queries of this type are dispatched or answered here."""
+        return message in self._left.bus.commands or message in self._answered
 
     async def ready(self) -> Readiness:
         """Whether this process should get requests, and how each view stands."""

@@ -31,6 +31,7 @@ MAX_DEPTH: Final = 64
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if chr(byte) not in '"[]{}')
 _NAME: Final = re.compile(r"[\w$.-]{1,64}")
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -56,21 +57,32 @@ class EdgeDecoder(Generic[T]):
             self._decoder = decoder_of(self._type, check_nested)
             self._read, self._types = self._read_mirror, _types_of(self._type)
 
-    def decode(self, data: bytes, *, extra: Mapping[str, object] = _NOTHING) -> T:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        extra: Mapping[str, object] = _NOTHING,
+        fill: Mapping[str, object] = _NOTHING,
+    ) -> T:
         """The value in a JSON body, with `extra` fields from elsewhere (the path of a URL).
 
         Text in `extra` is converted to the type of its field. A body may repeat such a field with
-        the same value, and may be empty if there are any.
+        the same value, and may be empty if there are any. `fill` has values for fields that the
+        body may leave out.
 
         Raises: InvalidInput, LimitExceeded.
         """
         check_depth(data)
-        if extra:
-            data = self._merged(data or b"{}", extra)
+        sent = b"" if data == b"{}" else data
+        if extra or fill:
+            data = self._merged(data or b"{}", extra, fill)
         elif not data:
             raise InvalidInput("body", "is empty; it must be JSON")
         try:
-            return self._read(data)
+            value = self._read(data)
+            if sent:
+                _refuse_repeated_keys(sent)
+            return value
         except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
             raise refusal(error, self._type, root="body") from None
 
@@ -109,33 +121,36 @@ class EdgeDecoder(Generic[T]):
 
     def _read_mirror(self, data: bytes) -> T:
         mirror = self._decoder.decode(data)
-        _refuse_repeated_keys(data)
         value: T = self._codec.decode(settled(mirror, self._timed))
         return value
 
     def _read_model(self, data: bytes) -> T:
         msgspec.json.decode(data)
-        _refuse_repeated_keys(data)
         value: Any = validated(self._type, data, root="body", **STRICT)
         exact(value)
         model: T = value
         return model
 
-    def _merged(self, data: bytes, extra: Mapping[str, object]) -> bytes:
+    def _merged(
+        self, data: bytes, extra: Mapping[str, object], fill: Mapping[str, object]
+    ) -> bytes:
         """The body with the extra fields at its end: so both are checked by the same code."""
-        try:
-            body = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeError) as error:
-            raise refusal(error, self._type, root="body") from None
-        if not isinstance(body, dict):
+        if not data.lstrip().startswith(b"{"):
             raise InvalidInput("body", "must be an object")
+        try:
+            body = _FIELDS.decode(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise refusal(error, self._type, root="body") from None
+        lacking = {name: value for name, value in fill.items() if name not in body}
         added: list[bytes] = []
-        for name, value in extra.items():
+        for name, value in {**lacking, **extra}.items():
             text = self._given(name, value)
             if name not in body:
                 added.append(msgspec.json.encode(name) + b":" + text)
             elif self._contradicts(name, body[name], text):
                 raise InvalidInput(name, "contradicts the value in the path")
+        if not added:
+            return data
         start = [data.rstrip()[:-1]] if body else [b"{"]
         return b",".join(start + added) + b"}" if body else b"{" + b",".join(added) + b"}"
 
@@ -150,11 +165,11 @@ class EdgeDecoder(Generic[T]):
             path = f"{name}.{refused.field}".removesuffix(".")
             raise InvalidInput(path, refused.problem) from None
 
-    def _contradicts(self, name: str, value: object, text: bytes) -> bool:
+    def _contradicts(self, name: str, value: msgspec.Raw, text: bytes) -> bool:
         tp = self._types[name]
         try:
-            return bool(msgspec.convert(value, tp) != msgspec.json.decode(text, type=tp))
-        except msgspec.ValidationError:
+            return bool(msgspec.json.decode(value, type=tp) != msgspec.json.decode(text, type=tp))
+        except (msgspec.MsgspecError, UnicodeError):
             return False  # it is no value of its type, and the decoder will say why
 
 

@@ -1,6 +1,8 @@
 """From requests to commands and queries, strictly: nothing unknown, twice or coerced."""
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -16,10 +18,14 @@ MAX_PARAMETERS: Final = 50
 _JSON: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
 
 
-async def from_body(request: Request, kind: type[T]) -> T:
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+async def from_body(request: Request, kind: type[T], *, fill: Mapping[str, object] = _NOTHING) -> T:
     """A command, or any other type, from the JSON body and the parameters of the path.
 
     A body may repeat a parameter of the path, with the same value. No body is an empty object.
+    Fields that it lacks are taken from `fill`.
 
     Raises:
         RequestRefused: the body is not declared as JSON in UTF-8, or is too large.
@@ -30,7 +36,7 @@ async def from_body(request: Request, kind: type[T]) -> T:
     body = await request.body()
     if body and not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
         raise RequestRefused(415, "content-type", "must be application/json, in UTF-8")
-    return edge_decoder(kind).decode(body or b"{}", extra=request.path_params)
+    return edge_decoder(kind).decode(body or b"{}", extra=request.path_params, fill=fill)
 
 
 async def from_parameters(request: Request, kind: type[T]) -> T:
@@ -38,10 +44,35 @@ async def from_parameters(request: Request, kind: type[T]) -> T:
 
     Raises: InvalidInput, LimitExceeded: they do not fit the type, or there is a body.
     """
-    if await request.body():
+    if not _has_no_body(request) and await request.body():
         raise InvalidInput("body", "must be empty")
     given = parameters_of(request.scope["query_string"])
     return edge_decoder(kind).decode_text(given, extra=request.path_params)
+
+
+def in_body(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """`from_body` for routes of your own: `command: Annotated[Pack, Depends(in_body(Pack))]`."""
+
+    async def decoded(request: Request) -> T:
+        return await from_body(request, kind)
+
+    return decoded
+
+
+def in_parameters(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """`from_parameters` for routes of your own, in the same way."""
+
+    async def decoded(request: Request) -> T:
+        return await from_parameters(request, kind)
+
+    return decoded
+
+
+def _has_no_body(request: Request) -> bool:
+    """HTTP/1.1 says so by the absence of both; with others one has to look."""
+    names = {name for name, _ in request.scope["headers"]}
+    told = request.scope["http_version"].startswith("1.")
+    return told and names.isdisjoint((b"content-length", b"transfer-encoding"))
 
 
 def parameters_of(query_string: bytes) -> dict[str, str]:

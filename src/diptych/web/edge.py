@@ -4,50 +4,48 @@ It carries what HTTP knows into a dispatch or a query (token, `Idempotency-Key`,
 what came of it back (token, `ETag`, staleness). A client that sends no token still reads its own
 writes from the process that it wrote to: such a read is held to the newest token that this process
 has given out. Tokens that clients send are never taken for that, they could claim any position.
+
+With `cookie`, browsers carry the token by themselves. A cookie outlives databases, so one that does
+not fit this log is passed over and replaced, while a header that does not fit is refused.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-import msgspec
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from diptych.app import Application
 from diptych.clock import uuid7
 from diptych.errors import (
     ConsistencyTimeout,
-    DiptychError,
     InvalidInput,
     StoreError,
     TokenFromAnotherHistory,
 )
 from diptych.read.query import Answer, Query
 from diptych.tokens import Token
-from diptych.web.guard import Guard, Limits, RawHeaders
 from diptych.web.headers import (
     IF_MATCH,
-    STALE,
-    TOKEN,
+    RAW_AS_OF,
+    RAW_STALE,
+    RAW_TOKEN,
     command_id_of,
-    etag,
+    cookie_header,
+    cookie_token_of,
     expected_version_of,
     later,
+    raw_etag,
     token_of,
 )
-from diptych.web.problems import Problems
+from diptych.web.identity import NOBODY, Actor
+from diptych.web.problems import RequestRefused
+from diptych.web.reply import RawHeaders
+from diptych.write.outcome import Outcome
 
 R = TypeVar("R")
-_TOKEN: Final = TOKEN.lower().encode()
 
 
 class Edge:
@@ -57,66 +55,108 @@ class Edge:
         self,
         app: Application,
         *,
-        problems: Problems | None = None,
-        limits: Limits | None = None,
         wait: timedelta = timedelta(seconds=2),
+        cookie: bool = False,
     ) -> None:
         self.app = app
-        self._problems, self._limits, self._wait = problems or Problems(), limits, wait
+        self._wait, self._cookie = wait, cookie
         self._newest: Token | None = None
 
-    def install(self, api: FastAPI) -> None:
-        """Put the guard around `api` and let every error be answered as a problem."""
-        api.add_middleware(Guard, problems=self._problems, finish=self._finish, limits=self._limits)
-        for kind in (DiptychError, HTTPException, RequestValidationError):
-            api.add_exception_handler(kind, self._answer_error)
-
-    def new_id(self, request: Request) -> UUID:
-        """An id for what a request creates: the same again when it is repeated under its key.
+    def new_id(self, headers: Headers, actor: Actor = NOBODY) -> UUID:
+        """An id for what a request creates: the same again when its actor repeats it under its key.
 
         Raises: InvalidInput, LimitExceeded: the `Idempotency-Key` is not acceptable.
         """
-        command_id = command_id_of(request.headers)
-        return uuid7() if command_id is None else uuid5(command_id, "created")
+        command_id = command_id_of(headers)
+        if command_id is None:
+            return uuid7()
+        owner = f"\0{actor.tenant}\0{actor.name}" if actor != NOBODY else ""
+        return uuid5(command_id, f"created{owner}")
 
     async def dispatch(
-        self,
-        request: Request,
-        command: object,
-        body: object,
-        *,
-        status: int = 200,
-        location: str | None = None,
-    ) -> Response:
-        """Dispatch `command` as the headers say, and answer with `body`, `ETag` and token.
+        self, headers: Headers, command: object, *, actor: Actor = NOBODY, versioned: bool = False
+    ) -> Outcome:
+        """Dispatch `command` as the headers say.
 
-        Raises: what `Application.dispatch` raises; InvalidInput for a header.
+        Raises: what `Application.dispatch` raises; InvalidInput for a header; RequestRefused:
+            it is `versioned`, and there is no `If-Match`.
         """
-        seen = token_of(request.headers)
-        if seen is not None and seen.log_id != self.app.log.id:
-            raise TokenFromAnotherHistory
+        self._seen(headers)
+        expected_version = expected_version_of(headers)
+        if versioned and expected_version is None:
+            raise RequestRefused(428, IF_MATCH, "is required: the ETag that you have seen")
         outcome = await self.app.dispatch(
             command,
-            command_id=command_id_of(request.headers),
-            expected_version=expected_version_of(request.headers),
+            command_id=command_id_of(headers),
+            actor=actor.name,
+            tenant=actor.tenant,
+            expected_version=expected_version,
         )
         self._newest = later(self._newest, outcome.token)
-        headers = {TOKEN: str(later(seen, outcome.token)), "ETag": etag(outcome.version)}
-        if location is not None:
-            headers["Location"] = location
-        return json_response(body, status=status, headers=headers)
+        return outcome
 
-    async def ask(self, request: Request, query: Query[R]) -> Answer[R]:
-        """Ask for an answer that has seen the request's token, or the newest one given out here.
+    async def ask(
+        self,
+        headers: Headers,
+        query: Query[R],
+        *,
+        actor: Actor = NOBODY,
+        at_least: Token | None = None,
+    ) -> Answer[R]:
+        """Ask for an answer that has seen `at_least`, or the request's token, or the newest one
+        that was given out here.
 
         It is marked `stale` if the view does not get there in time; that something is not there is
         never said of a stale view.
 
         Raises: what `Application.ask` raises; ConsistencyTimeout: stale, and nothing found.
         """
-        at_least = token_of(request.headers) or self._newest
+        seen = at_least or self._seen(headers)
+        try:
+            answer = await self._ask(query, actor, seen or self._newest)
+        except TokenFromAnotherHistory:
+            if at_least is not None or token_of(headers) is not None:
+                raise
+            answer = await self._ask(query, actor, self._newest)  # without the cookie
+        return answer
+
+    def outcome_headers(self, scope: Scope, outcome: Outcome) -> RawHeaders:
+        """`ETag` and the token that the client should send next."""
+        token = later(self._seen(Headers(scope=scope)), outcome.token)
+        return (*self.token_headers(scope, token), (b"etag", raw_etag(outcome.version)))
+
+    def answer_headers(
+        self, scope: Scope, answer: Answer[Any], *, version: int | None = None
+    ) -> RawHeaders:
+        """Token, how new the answer is, and the `version` of a stream as its `ETag`."""
+        headers = list(self.token_headers(scope, answer.token))
+        headers.append((RAW_AS_OF, b"%d" % answer.as_of.position))
+        if answer.stale:
+            headers.append((RAW_STALE, b"true"))
+        if version is not None:
+            headers.append((b"etag", raw_etag(version)))
+        return tuple(headers)
+
+    def token_headers(self, scope: Scope, token: Token) -> RawHeaders:
+        text = str(token).encode()
+        if not self._cookie:
+            return ((RAW_TOKEN, text),)
+        return ((RAW_TOKEN, text), cookie_header(text, secure=scope["scheme"] == "https"))
+
+    async def finish(self, scope: Scope, given: Collection[bytes]) -> RawHeaders:
+        """The token of an answer whose route gave none: that of the request, or a newer one."""
+        if RAW_TOKEN in given:
+            return ()
+        try:
+            newest = self._newest or await self._head()
+            token = later(self._seen(Headers(scope=scope)), newest)
+        except (InvalidInput, StoreError):
+            return () if self._newest is None else self.token_headers(scope, self._newest)
+        return self.token_headers(scope, token)
+
+    async def _ask(self, query: Query[R], actor: Actor, at_least: Token | None) -> Answer[R]:
         answer = await self.app.ask(
-            query, at_least=at_least, on_timeout="stale", timeout=self._wait
+            query, at_least=at_least, tenant=actor.tenant, on_timeout="stale", timeout=self._wait
         )
         self._newest = later(self._newest, answer.as_of)
         if answer.value is None and answer.stale and at_least is not None:
@@ -128,46 +168,22 @@ class Edge:
             )
         return answer
 
-    def answer(self, answer: Answer[R], body: object, *, version: int | None = None) -> Response:
-        """Answer with `body`, made from `answer.value`; the `version` of a stream is its `ETag`."""
-        headers = {TOKEN: str(answer.token)}
-        if answer.stale:
-            headers[STALE] = "true"
-        if version is not None:
-            headers["ETag"] = etag(version)
-        return json_response(body, headers=headers)
-
-    async def _answer_error(self, request: Request, error: Exception) -> Response:
-        problem = self._problems.of(error, conditional=IF_MATCH in request.headers)
-        if problem.status == 405:
-            problem = replace(problem, headers={"Allow": ", ".join(_methods(request))})
-        return problem.response()
-
-    async def _finish(self, scope: Scope) -> RawHeaders:
-        """The token of an answer whose route gave none: that of the request, or a newer one."""
-        try:
-            newest = self._newest or await self._head()
-            token = later(token_of(Headers(scope=scope)), newest)
-        except (InvalidInput, StoreError):
-            return () if self._newest is None else ((_TOKEN, str(self._newest).encode()),)
-        return ((_TOKEN, str(token).encode()),)
+    def _seen(self, headers: Headers) -> Token | None:
+        """What the client has seen. Raises: InvalidToken, TokenFromAnotherHistory."""
+        token, log_id = token_of(headers), self.app.log.id
+        if token is not None:
+            if token.log_id != log_id:
+                raise TokenFromAnotherHistory
+            return token
+        if not self._cookie:
+            return None
+        carried = cookie_token_of(headers)
+        if carried is None or carried.log_id != log_id:
+            return None
+        # Answers that cross each other may leave the older one's cookie
+        return carried if self._newest is None else later(carried, self._newest)
 
     async def _head(self) -> Token:
         head = await self.app.log.head()
         self._newest = later(self._newest, Token(self.app.log.id, head.position, head.event_id))
         return self._newest
-
-
-def _methods(request: Request) -> list[str]:
-    """Those of all routes of this path; Starlette lists those of the first one only."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    matched = (route.path for route in routes if route.matches(request.scope)[0] is Match.PARTIAL)
-    path = next(matched, None)
-    return sorted({name for route in routes if route.path == path for name in route.methods or ()})
-
-
-def json_response(
-    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """JSON by msgspec: decimals are strings, times UTC, ids and enums their text."""
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")

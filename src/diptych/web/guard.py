@@ -7,7 +7,7 @@ problem. A response that has begun cannot be taken back: then the connection is 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +15,12 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diptych.errors import ConfigurationError
 from diptych.web.problems import Problems, RequestRefused
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
-Finish = Callable[[Scope], Awaitable[RawHeaders]]
-"""Gives the headers that an answer to this request carries unless its route has set them."""
+Finish = Callable[[Scope, Collection[bytes]], Awaitable[RawHeaders]]
+"""Gives the headers that an answer to this request lacks, where its route has set these names."""
 
 _ALWAYS: Final[RawHeaders] = (
     (b"cache-control", b"no-store"),
@@ -29,18 +30,23 @@ _ALWAYS: Final[RawHeaders] = (
 _DISCARD_SECONDS: Final = 1.0
 _DISCARD_BODIES: Final = 8
 _ONCE: Final = frozenset([b"host", b"content-length", b"content-type", b"content-encoding"])
+_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\]")
+_PORT: Final = re.compile(rb":[0-9]+\Z")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may have at most: bytes, headers, and seconds until its body is there."""
+    """What a request may have at most: bytes, headers, seconds until its body is there, and until
+    a mounted route has answered it.
+    """
 
     body: int = 1_000_000
     url: int = 8_192
     headers: int = 100
     header_bytes: int = 32_768
     body_seconds: float = 30.0
+    seconds: float = 60.0
 
 
 class Guard:
@@ -53,9 +59,10 @@ class Guard:
         problems: Problems,
         finish: Finish,
         limits: Limits | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         self._app, self._problems, self._finish = app, problems, finish
-        self._limits = limits or Limits()
+        self._limits, self._hosts = limits or Limits(), TrustedHosts(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +71,7 @@ class Guard:
         body = _Body(receive, self._limits)
         answer = _Answer(scope, send, self._finish, body)
         try:
-            check_head(scope, self._limits)
+            check_head(scope, self._limits, self._hosts)
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
             return
@@ -80,7 +87,8 @@ class Guard:
         if answer.started:
             raise error
         answer.closed_to_route = False
-        problem = self._problems.of(error)
+        conditional = any(name == b"if-match" for name, _ in scope["headers"])
+        problem = self._problems.of(error, conditional=conditional)
         if problem.status == 413 and (b"expect", b"100-continue") not in scope["headers"]:
             await body.discard()
         await problem.response()(scope, _nothing_more, answer.send)
@@ -153,11 +161,34 @@ class _Answer:
     async def _headers(self, message: Message) -> RawHeaders:
         given = list(message.get("headers", ()))
         names = {name.lower() for name, _ in given}
-        wanted = (*_ALWAYS, *await self._finish(self._scope))
-        return [*given, *(header for header in wanted if header[0] not in names)]
+        given.extend(header for header in _ALWAYS if header[0] not in names)
+        given.extend(await self._finish(self._scope, names))
+        return given
 
 
-def check_head(scope: Scope, limits: Limits) -> None:
+class TrustedHosts:
+    """Host names that requests may be for: `shop.example`, `*.shop.example`; none means any.
+
+    Raises: ConfigurationError: one of them is no host name.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        for name in names:
+            if not _PATTERN.fullmatch(name):
+                raise ConfigurationError(f"hosts= has {name!r}: write names, or *. and a name")
+        lower = [name.lower().encode() for name in names]
+        self._exact = frozenset(name for name in lower if not name.startswith(b"*"))
+        self._ends = tuple(name[1:] for name in lower if name.startswith(b"*"))
+        self._any = not lower
+
+    def __contains__(self, host: bytes) -> bool:
+        if self._any:
+            return True
+        name = _PORT.sub(b"", host).lower()
+        return name in self._exact or name.endswith(self._ends)
+
+
+def check_head(scope: Scope, limits: Limits, hosts: TrustedHosts) -> None:
     """Raises: RequestRefused: URL or headers are too large, repeated, malformed or not for us."""
     path = scope.get("raw_path") or scope["path"].encode(errors="replace")
     if len(path) + len(scope["query_string"]) > limits.url:
@@ -169,8 +200,11 @@ def check_head(scope: Scope, limits: Limits) -> None:
         if name in _ONCE and name in found:
             raise RequestRefused(400, name.decode(), "must not be repeated")
         found[name] = value
-    if not _HOST.fullmatch(found.get(b"host", b"localhost")):
+    host = found.get(b"host", b"localhost")
+    if not _HOST.fullmatch(host):
         raise RequestRefused(400, "host", "must be a host name and port")
+    if host not in hosts:
+        raise RequestRefused(400, "host", "is not a name of this service")
     if found.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(415, "content-encoding", "must be identity: nothing is unpacked here")
     _check_length(found, limits)

@@ -1,4 +1,4 @@
-"""The headers of the edge: consistency token, `ETag` and `If-Match`, `Idempotency-Key`."""
+"""The headers of the edge: consistency token, `ETag` and `If-Match`, `Idempotency-Key`; cookie."""
 
 import re
 from typing import Final
@@ -6,14 +6,20 @@ from uuid import UUID, uuid5
 
 from starlette.datastructures import Headers
 
-from diptych.errors import InvalidInput, LimitExceeded, TokenFromAnotherHistory
+from diptych.errors import InvalidInput, InvalidToken, LimitExceeded, TokenFromAnotherHistory
 from diptych.store.limits import MAX_VERSION
 from diptych.tokens import Token
 
 TOKEN: Final = "Diptych-Token"  # noqa: S105 - the name of a header
 STALE: Final = "Diptych-Stale"
+AS_OF: Final = "Diptych-As-Of"
 IF_MATCH: Final = "If-Match"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+RAW_TOKEN: Final = TOKEN.lower().encode()
+RAW_STALE: Final = STALE.lower().encode()
+RAW_AS_OF: Final = AS_OF.lower().encode()
+COOKIE: Final = "diptych-token"
 
 _KEYS: Final = UUID("6b1d7f5e-4a39-5d0c-9c55-8f1f0e7a2b64")
 _MAX_KEY: Final = 255
@@ -24,6 +30,25 @@ def token_of(headers: Headers) -> Token | None:
     """Raises: InvalidToken: what is there is no token."""
     text = only(headers, TOKEN)
     return None if text is None else Token.parse(text)
+
+
+def cookie_token_of(headers: Headers) -> Token | None:
+    """The token that a browser carries; None if what it carries is none of ours."""
+    for header in headers.getlist("cookie"):
+        for pair in header.split(";"):
+            name, _, text = pair.strip().partition("=")
+            if name == COOKIE:
+                try:
+                    return Token.parse(text)
+                except InvalidToken:
+                    return None
+    return None
+
+
+def cookie_header(token: bytes, *, secure: bool) -> tuple[bytes, bytes]:
+    """For this session of the browser, for no script, not for requests that other sites begin."""
+    value = b"%s=%s; Path=/; HttpOnly; SameSite=Lax" % (COOKIE.encode(), token)
+    return b"set-cookie", value + b"; Secure" if secure else value
 
 
 def command_id_of(headers: Headers) -> UUID | None:
@@ -57,6 +82,10 @@ def expected_version_of(headers: Headers) -> int | None:
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def raw_etag(version: int) -> bytes:
+    return b'"%d"' % version
 
 
 def later(one: Token | None, other: Token) -> Token:

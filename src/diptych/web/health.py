@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from diptych.app import Application
 from diptych.read.readiness import Readiness
-from diptych.web.edge import json_response
 from diptych.web.problems import Problem
+from diptych.web.reply import json_response
 
 
 def lifespan(app: Application) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

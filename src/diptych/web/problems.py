@@ -8,7 +8,7 @@ case, or one of the codes of HTTP itself (`not-found`, `content-too-large`). Wha
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -32,12 +32,15 @@ from diptych.errors import (
     TryAgain,
     ViewNotReady,
 )
+from diptych.web.identity import Forbidden, Unauthorized
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 _log = logging.getLogger("diptych.web")
 _MAX_TEXT: Final = 300
-_STATUS: Final[dict[type[DiptychError], int]] = {
+_STATUS: Final[dict[type[Exception], int]] = {
+    Unauthorized: 401,
+    Forbidden: 403,
     InvalidInput: 422,
     CommandIdReused: 422,
     Rejected: 409,
@@ -53,13 +56,16 @@ _HTTP_CODES: Final = {
     405: "method-not-allowed",
     406: "not-acceptable",
     408: "request-timeout",
+    412: "precondition-failed",
     413: "content-too-large",
     414: "uri-too-long",
     415: "unsupported-media-type",
     428: "precondition-required",
     429: "too-many-requests",
     431: "header-fields-too-large",
+    503: "service-unavailable",
 }
+_INTERNAL: Final = "internal-error"
 _DETAILS: Final = {
     404: "There is nothing at this path.",
     405: "This path does not know this method; the Allow header lists those that it does.",
@@ -74,6 +80,14 @@ class RequestRefused(InvalidInput):
     def __init__(self, status: int, field: str, problem: str, *, limit: int | None = None) -> None:
         super().__init__(field, problem)
         self.status, self.limit = status, limit
+
+
+class TimeLimit(TryAgain):
+    """An answer took longer than a request may; nothing was written."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it took longer than the {seconds:g} s that a request may take")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,52 +127,76 @@ class Problem:
         return Response(body, self.status, dict(self.headers), media_type=MEDIA_TYPE)
 
 
+Answered = int | Callable[[Any], Problem]
+"""A status, or a function that makes the problem of an error."""
+
+
 class Problems:
-    """Which status and code an error has. Refusals of your domain are 409 unless `statuses` says
+    """Which status and code an error has. Refusals of your domain are 409 unless `answered` says
     otherwise, for a class and the classes derived from it: `Problems({OrderNotFound: 404})`.
+
+    Errors that are not Diptych's may be given a status too; their messages are never shown. A
+    function makes the problem of an error: what it puts there is shown.
     """
 
-    def __init__(self, statuses: Mapping[type[DiptychError], int] | None = None) -> None:
-        self._statuses = {**_STATUS, **(statuses or {})}
+    def __init__(self, answered: Mapping[type[Exception], Answered] | None = None) -> None:
+        self._answered: dict[type[Exception], Answered] = {**_STATUS, **(answered or {})}
 
     def of(self, error: Exception, *, conditional: bool = False) -> Problem:
         """The problem for any error; `conditional` says that the request had an `If-Match`.
 
-        Whatever is not a `DiptychError` or an `HTTPException` is a bug: 500, and nothing of it is
-        shown.
+        What is not a `DiptychError`, not an `HTTPException` and has no status is a bug: 500, and
+        nothing of it is shown.
         """
-        match error:
-            case HTTPException():
-                return _of_http(error)
-            case RequestValidationError():
-                return _of_validation(error)
-            case RequestRefused(status=status):
-                return _of_input(error, status, _HTTP_CODES[status])
-            case ConcurrencyError() if conditional:
-                detail = f"It is at version {error.actual}, not {error.expected}."
-                return Problem(status=412, code="version-mismatch", detail=detail)
-            case DiptychError():
-                return self._of_ours(error)
-            case _:
-                return _of_failure(error, 500, "internal-error")
-
-    def _of_ours(self, error: DiptychError) -> Problem:
-        known = (self._statuses[kind] for kind in type(error).__mro__ if kind in self._statuses)
-        status = next(known, 500)
-        code = _code_of(type(error))
-        match error:
-            case InvalidInput():
-                return _of_input(error, status, code)
-            case TryAgain():
-                return _of_delay(error, status, code)
-            case _ if status >= 500:
-                return _of_failure(error, status, code if status == 503 else "internal-error")
-            case _:
-                return Problem(status=status, code=code, detail=str(error))
+        known = (self._answered[kind] for kind in type(error).__mro__ if kind in self._answered)
+        answered = next(known, 500)
+        if not isinstance(answered, int):
+            return answered(error)
+        if isinstance(error, DiptychError):
+            return _of_ours(error, answered, conditional=conditional)
+        return _of_others(error, answered)
 
 
-def _of_input(error: InvalidInput, status: int, code: str) -> Problem:
-    limit = error.limit if isinstance(error, LimitExceeded | RequestRefused) else None
+def _of_others(error: Exception, status: int) -> Problem:
+    match error:
+        case HTTPException():
+            return _of_http(error)
+        case RequestValidationError():
+            return _of_validation(error)
+        case _:
+            return _of_refusal(error, status)
+
+
+def _of_ours(error: DiptychError, status: int, *, conditional: bool) -> Problem:
+    match error:
+        case ConcurrencyError() if conditional:
+            detail = f"It is at version {error.actual}, not {error.expected}."
+            return Problem(status=412, code="version-mismatch", detail=detail)
+        case InvalidInput():
+            return _of_input(error, status)
+        case TryAgain():
+            return _of_delay(error, status, _code_of(type(error)))
+        case _:
+            return _of_refusal(error, status)
+
+
+def _of_refusal(error: Exception, status: int) -> Problem:
+    code = _code_of(type(error))
+    if status >= 500:
+        ours = isinstance(error, DiptychError) and status == 503
+        return _of_failure(error, status, code if ours else _HTTP_CODES.get(status, _INTERNAL))
+    shown = str(error) if isinstance(error, DiptychError) else "The request is refused."
+    challenge = getattr(error, "challenge", "") if status == 401 else ""
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    return Problem(status=status, code=code, detail=shown, headers=headers)
+
+
+def _of_input(error: InvalidInput, status: int) -> Problem:
+    code, limit = _code_of(type(error)), None
+    if isinstance(error, RequestRefused):
+        status, code, limit = error.status, _HTTP_CODES[error.status], error.limit
+    elif isinstance(error, LimitExceeded):
+        limit = error.limit
     found = FieldError(error.field, error.problem, limit)
     close = {"Connection": "close"} if status in (408, 413) else {}
     return Problem(status=status, code=code, detail=str(error), errors=(found,), headers=close)
@@ -173,14 +211,23 @@ def _of_delay(error: TryAgain, status: int, code: str) -> Problem:
         headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
     if isinstance(error, ViewNotReady):
         more = {"view": error.view, "position": error.position, "head": error.head}
-    _log.warning("%d %s: %s", status, code, error)
-    return Problem(status=status, code=code, detail=str(error), more=more, headers=headers)
+    instance = uuid7()
+    _log.warning("%d %s, instance %s: %s", status, code, instance, error)
+    return Problem(
+        status=status,
+        code=code,
+        detail=str(error),
+        instance=instance,
+        more=more,
+        headers=headers,
+    )
 
 
 def _of_failure(error: Exception, status: int, code: str) -> Problem:
     instance = uuid7()
     _log.error("%d %s, instance %s", status, code, instance, exc_info=error)
-    return Problem(status=status, code=code, detail=_DETAILS[status], instance=instance)
+    detail = _DETAILS.get(status, _DETAILS[500])
+    return Problem(status=status, code=code, detail=detail, instance=instance)
 
 
 def _of_http(error: HTTPException) -> Problem:
@@ -220,7 +267,7 @@ def _printable(text: str) -> str:
     return short.encode(errors="replace").decode()
 
 
-def _code_of(kind: type[DiptychError]) -> str:
+def _code_of(kind: type[Exception]) -> str:
     """That of the class itself, or of the first above it that is not private to us."""
     names = (each.__name__ for each in kind.__mro__)
     return _kebab(next(name for name in names if not name.startswith("_")))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import pytest
@@ -30,8 +30,8 @@ async def careless(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("fine")(scope, receive, send)
 
 
-async def with_token(_: Scope) -> RawHeaders:
-    return [(b"diptych-token", b"t")]
+async def with_token(_: Scope, given: Collection[bytes]) -> RawHeaders:
+    return [] if b"diptych-token" in given else [(b"diptych-token", b"t")]
 
 
 def guard(app: ASGIApp = echo, limits: Limits = LIMITS) -> Guard:

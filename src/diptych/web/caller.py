@@ -1,0 +1,67 @@
+"""`Caller`: for FastAPI routes of your own, who asks, with what HTTP knows already filled in."""
+
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from diptych.errors import ConfigurationError
+from diptych.read.query import Answer, Query
+from diptych.tokens import Token
+from diptych.web.edge import Edge
+from diptych.web.identity import Actor, Policy
+from diptych.web.reply import RawHeaders
+from diptych.write.outcome import Outcome
+
+R = TypeVar("R")
+
+
+class Caller:
+    """Dispatches and asks for the actor of one request, under the policies of the mount.
+
+    Tokens, `Idempotency-Key` and `If-Match` are taken from the request; token, `ETag` and staleness
+    go into the response, unless the route returns a `Response` of its own.
+    """
+
+    def __init__(
+        self, actor: Actor, *, edge: Edge, policy: Policy, exchange: tuple[Request, Response]
+    ) -> None:
+        self.actor = actor
+        self._edge, self._policy = edge, policy
+        self._request, self._response = exchange
+        self._token: Token | None = None
+
+    async def dispatch(self, command: object, *, versioned: bool = False) -> Outcome:
+        """Have the one command of this request decided; `versioned` demands an `If-Match`.
+
+        Raises: Forbidden; what `Application.dispatch` raises. ConfigurationError: it is the second.
+        """
+        if self._token is not None:
+            raise ConfigurationError("a request dispatches one command: its key stands for one")
+        await self._policy.check(self.actor, command)
+        outcome = await self._edge.dispatch(
+            self._request.headers, command, actor=self.actor, versioned=versioned
+        )
+        self._token = outcome.token
+        self._tell(self._edge.outcome_headers(self._request.scope, outcome))
+        return outcome
+
+    async def ask(self, query: Query[R]) -> Answer[R]:
+        """An answer that shows the command of this request, or is marked `stale`.
+
+        Raises: Forbidden; what `Application.ask` raises. ConsistencyTimeout: stale, and nothing
+            there.
+        """
+        await self._policy.check(self.actor, query)
+        headers = self._request.headers
+        answer = await self._edge.ask(headers, query, actor=self.actor, at_least=self._token)
+        self._tell(self._edge.answer_headers(self._request.scope, answer))
+        return answer
+
+    async def query(self, query: Query[R]) -> R:
+        """The value of `ask`; the response says whether it is stale."""
+        return (await self.ask(query)).value
+
+    def _tell(self, headers: RawHeaders) -> None:
+        for name, value in headers:
+            self._response.headers[name.decode()] = value.decode()
