@@ -13,22 +13,20 @@ from diptych.errors import (
     HistoryDiverged,
     RebuildRunning,
     StoreError,
-    UndecodableEvent,
-    UnknownEventType,
+    ViewPaused,
 )
 from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate, retake
 from diptych.read.collector import held_off
 from diptych.read.database import Transaction
+from diptych.read.failure import FAULTS
 from diptych.read.means import Means
-from diptych.read.model import Decoded, Unapplied, Write
+from diptych.read.model import Decoded, Write
+from diptych.read.pausing import paused_since
 from diptych.read.progress import Meter
 from diptych.read.projector import Projector
 from diptych.read.throttle import Throttle
 from diptych.store.contract import LogPage, Point, category_of
-
-CANNOT: Final = (Unapplied, UnknownEventType, UndecodableEvent)
-"""What a rule can make of an event: nothing."""
 
 _LOOK: Final = 0.05
 
@@ -127,12 +125,14 @@ class Building:
     async def advance(self, tx: Transaction, candidate: Candidate, to: Point) -> None:
         """Move its checkpoints, in a transaction that is still to be committed.
 
-        Raises: RebuildRunning: another process has taken over.
+        Raises: RebuildRunning: another process has taken over. ViewPaused.
         """
-        at = self.means.clock.now().isoformat()
+        at, name = self.means.clock.now().isoformat(), candidate.model.name
         for checkpoint in candidate.checkpoints:
             if not await tx.advance(checkpoint, to, at=at):
-                raise RebuildRunning(candidate.model.name, holder="another process")
+                if (since := await paused_since(tx, name)) is not None:
+                    raise ViewPaused(name, since=since, reached=checkpoint.point.position)
+                raise RebuildRunning(name, holder="another process")
 
     async def _prepare(
         self, group: Sequence[Candidate], page: LogPage
@@ -147,7 +147,7 @@ class Building:
                     if families not in known:
                         known[families] = await decoded_for(candidate, page)
                     write = await candidate.bound.prepare(snapshot, known[families])
-                except CANNOT as error:
+                except FAULTS as error:
                     raise _Failed(candidate) from error
                 writes.append((candidate, write))
         return writes
@@ -180,7 +180,7 @@ async def _write(tx: Transaction, candidate: Candidate, write: Write) -> None:
         await write(tx)
     except StoreError:
         raise
-    except CANNOT as error:
+    except FAULTS as error:
         raise _Failed(candidate) from error
 
 

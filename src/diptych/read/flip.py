@@ -30,8 +30,9 @@ import sqlalchemy as sa
 from diptych.errors import ConsistencyTimeout, RebuildRunning
 from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate
-from diptych.read.building import CANNOT, Building, decoded_for
+from diptych.read.building import Building, decoded_for
 from diptych.read.database import Transaction
+from diptych.read.failure import FAULTS
 from diptych.read.revision import slots_of
 from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, RETIRED, REVISIONS, SERVING
 from diptych.read.standings import checkpoint_of
@@ -64,7 +65,7 @@ class Flip:
             failpoint("flip.before_begin")
             try:
                 at = await self._try()
-            except CANNOT:
+            except FAULTS:
                 at, self.candidate.by_projectors = None, True
             if at is not None:
                 failpoint("flip.after_commit")
