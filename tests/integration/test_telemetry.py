@@ -1,6 +1,9 @@
 """One trace from a command through its append to the views; metrics of all of it; no contents."""
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -351,3 +354,26 @@ async def test_a_database_that_cannot_be_asked_leaves_no_old_values(
     assert recorded.metric("view.live") is None
     await wait_until(lambda: "cannot be looked at" in caplog.text)
     assert caplog.text.count("cannot be looked at") == 1
+
+
+def test_several_processes_of_one_service_are_counted_together(tmp_path: Path) -> None:
+    """Behind one socket any of them may be asked."""
+    code = (
+        "from diptych.telemetry import Prometheus\n"
+        "prometheus = Prometheus()\n"
+        "with prometheus.command(int, None):\n"
+        "    pass\n"
+        "prometheus.retried('boxes', ValueError())\n"
+        "print(prometheus.text()[0].decode())"
+    )
+    for _ in range(3):
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert 'diptych_command_duration_seconds_count{command="int",outcome="ok"} 3.0' in ran.stdout
+    assert 'diptych_projection_retries_total{error="ValueError",view="boxes"} 3.0' in ran.stdout
