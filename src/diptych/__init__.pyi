@@ -17,6 +17,7 @@ from diptych.errors import InvalidToken as InvalidToken
 from diptych.errors import KeyParked as KeyParked
 from diptych.errors import LimitExceeded as LimitExceeded
 from diptych.errors import NoHandler as NoHandler
+from diptych.errors import NotAView as NotAView
 from diptych.errors import NotParked as NotParked
 from diptych.errors import OutcomeUnknown as OutcomeUnknown
 from diptych.errors import Overloaded as Overloaded
@@ -42,6 +43,7 @@ from diptych.errors import UndecodableEvent as UndecodableEvent
 from diptych.errors import UnknownEventType as UnknownEventType
 from diptych.errors import UnknownRevision as UnknownRevision
 from diptych.errors import UnknownView as UnknownView
+from diptych.errors import ViewChanging as ViewChanging
 from diptych.errors import ViewNotReady as ViewNotReady
 from diptych.errors import ViewPaused as ViewPaused
 from diptych.flow.reaction import Reaction as Reaction

@@ -12,6 +12,7 @@ from diptych.backends import (
     keep_schema,
     open_log,
     open_read_database,
+    open_scratch,
     refuse_one_file,
 )
 from diptych.clock import Clock, SystemClock
@@ -109,7 +110,7 @@ class Application:
         )
         followed = (family for model in models for family in model.families)
         self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self.names)
-        self.operations = Operations(self._right, self._flow)
+        self.operations = Operations(self._right, self._flow, scratch=open_scratch)
         self.log = Log(self._store, [*self._left.families, *followed, *self._flow.families])
         self._opened: AsyncExitStack | None = None
 

@@ -87,6 +87,11 @@ def keep_schema(store: EventStore) -> None:
             pass
 
 
+def open_scratch() -> ReadDatabase:
+    """A read database that begins empty, in a temporary file, and is gone when it is closed."""
+    return SqliteReadDatabase()
+
+
 def place_of(store: EventStore) -> str:
     """Where a log is and how it is reached, in one line without a password."""
     match store:

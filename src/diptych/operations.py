@@ -1,14 +1,22 @@
 """`Operations`: what an operator does with a running system; `app.operations`."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from diptych.errors import ConfigurationError, NotAView
 from diptych.flow.side import FlowSide
 from diptych.flow.status import ReactionStatus
+from diptych.read.audit import Audited, HowToAudit, audit
 from diptych.read.explanation import Explanation
+from diptych.read.group import members
+from diptych.read.model import ReadModel
 from diptych.read.progress import OnProgress
 from diptych.read.rebuild import HowToRebuild, Rebuilt, rebuild
+from diptych.read.refold import OpenScratch
+from diptych.read.rekey import RebuiltKey, key_of, rebuild_key
 from diptych.read.revisions import RevisionStatus, drop_revision, revisions
 from diptych.read.side import ReadSide
+from diptych.read.view import View
 
 
 class Operations:
@@ -17,8 +25,14 @@ class Operations:
     Everything here works beside any number of other processes on the same databases.
     """
 
-    def __init__(self, read: ReadSide, flow: FlowSide | None = None) -> None:
-        self._read, self._flow = read, flow
+    def __init__(
+        self,
+        read: ReadSide,
+        flow: FlowSide | None = None,
+        *,
+        scratch: OpenScratch | None = None,
+    ) -> None:
+        self._read, self._flow, self._scratch = read, flow, scratch
 
     async def reactions(self) -> tuple[ReactionStatus, ...]:
         """How each reaction is, whichever process runs it."""
@@ -60,6 +74,61 @@ class Operations:
         how = HowToRebuild(full_speed, only_if_equal, on_progress)
         return await rebuild(models, means=self._read.means, how=how)
 
+    async def rebuild_key(
+        self,
+        view: str,
+        key: object,
+        *,
+        tenant: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> RebuiltKey:
+        """Make one row of a view anew from the log, while the view goes on: its value, or text, or
+        a tuple of them for a key of several fields. The whole log is read, for the events of the
+        key.
+
+        What is parked for the key stays parked. Views over the view are not touched: rebuild their
+        rows by their own keys.
+
+        Raises:
+            UnknownView, NotAView: there is no view of this name.
+            InvalidInput: it cannot be a key of the view.
+            ViewNotReady: the view was never complete. CheckpointDiverged: it is of another log.
+            ProjectionStopped: an event cannot be applied that could be once.
+            ViewChanging: operators change its rows all the time.
+            StoreError: a database cannot do it; nothing was changed.
+        """
+        member, model = self._view(view)
+        return await rebuild_key(
+            member,
+            key_of(member, key, tenant=tenant),
+            model=model,
+            means=self._read.means,
+            scratch=self._opens_scratch,
+            on_progress=on_progress,
+        )
+
+    async def audit(
+        self,
+        view: str,
+        *,
+        sample: int | None = None,
+        values: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Audited:
+        """Compare all rows of a view, or a random sample, with what the log says they must be.
+
+        It works in bounded memory, beside live work, which it does not hold up; what it finds are
+        differences and never delays. A temporary file holds the rows anew. A sample of a view over
+        a view saves only the comparing. Findings name fields, and have what is in them only if
+        `values` are asked for.
+
+        Raises: as `rebuild_key`.
+        """
+        member, model = self._view(view)
+        how = HowToAudit(sample, values, on_progress)
+        means, scratch = self._read.means, self._opens_scratch
+        return await audit(member, model, means=means, scratch=scratch, how=how)
+
     async def revisions(self) -> tuple[RevisionStatus, ...]:
         """All revisions in the read database, of this code and of any other: how large and how old
         they are, what they are for, and which processes use them. Rows are counted, which takes a
@@ -84,3 +153,17 @@ class Operations:
         """
         means = self._read.means
         await drop_revision(revision, self._read.wanted, database=means.database)
+
+    def _view(self, name: str) -> tuple[View[Any], ReadModel]:
+        """A view, and what it is projected as. Raises: UnknownView, NotAView."""
+        model = self._read.named(name)
+        found = next(each for each in members(model) if each.name == name)
+        if not isinstance(found, View):
+            raise NotAView(name)
+        return found, model
+
+    @property
+    def _opens_scratch(self) -> OpenScratch:
+        if self._scratch is None:
+            raise ConfigurationError("nothing was said of where to fold the log anew: scratch=")
+        return self._scratch

@@ -9,6 +9,7 @@
     │   │   └── InvalidCursor           a cursor that was changed, or belongs to another query
     │   ├── CommandIdReused           the same command id with other content
     │   ├── UnknownView               an operation names a view that the application does not have
+    │   ├── NotAView                  or a projection where it needs rows by key
     │   ├── UnknownRevision           or a revision that the read database does not have
     │   ├── RevisionInUse             a revision that is needed cannot be dropped
     │   ├── NotParked                 nothing is parked under the key
@@ -23,6 +24,7 @@
     │   ├── ConsistencyTimeout        the view did not get to the token in time
     │   ├── KeyParked                 events of a row that is asked for are parked
     │   ├── ViewPaused                an operator has paused the view
+    │   ├── ViewChanging              operators change the view's rows while they are looked at
     │   └── ViewNotReady              the view's table is still being built
     ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
     │   └── NoHandler                 a command or query that nothing is registered for
@@ -64,6 +66,7 @@ from diptych.errors.kinds import (
     TryAgain,
 )
 from diptych.errors.operating import (
+    NotAView,
     NotParked,
     RebuildRequired,
     RebuildRunning,
@@ -71,6 +74,7 @@ from diptych.errors.operating import (
     StillParked,
     UnknownRevision,
     UnknownView,
+    ViewChanging,
 )
 from diptych.errors.rejected import (
     CommandIdReused,
@@ -115,6 +119,7 @@ __all__ = [
     "KeyParked",
     "LimitExceeded",
     "NoHandler",
+    "NotAView",
     "NotParked",
     "OutcomeUnknown",
     "Overloaded",
@@ -140,6 +145,7 @@ __all__ = [
     "UnknownEventType",
     "UnknownRevision",
     "UnknownView",
+    "ViewChanging",
     "ViewNotReady",
     "ViewPaused",
 ]

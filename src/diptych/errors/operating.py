@@ -66,3 +66,19 @@ class StillParked(Rejected):
     def __init__(self, view: str, *, position: int, reason: str) -> None:
         super().__init__(f"{view}: the parked event at {position} failed again: {reason}")
         self.view, self.position, self.reason = view, position, reason
+
+
+class ViewChanging(TryAgain):
+    """The rows of `view` were changed by operators, again and again, while they were looked at."""
+
+    def __init__(self, view: str) -> None:
+        super().__init__(f"operators change the rows of view {view} all the time: try again later")
+        self.view = view
+
+
+class NotAView(Rejected):
+    """`name` is a projection: it has no rows by key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is a projection, which has no rows by key: rebuild it instead")
+        self.name = name

@@ -127,7 +127,7 @@ class BoundView(Generic[Row]):
         """As `prepare`; `watched` if there are views over this one, which need the changes."""
         told = None if self.sticky is None else await self.sticky.tell(snapshot, decoded)
         decoded = decoded if told is None else told.decoded
-        batch = self.rule.batch(decoded, only=self._is_ours if self.part else None)
+        batch = self.rule.batch(decoded, only=self.is_ours if self.part else None)
         if aside is not None:
             batch = self._sifted(batch, aside)
         batch.changes = [] if watched else None
@@ -145,6 +145,14 @@ class BoundView(Generic[Row]):
     def driver_key(self, tenant: str, key: object) -> DriverValues:
         """Raises InvalidInput: the key does not fit its columns."""
         return (tenant, *self._key_values(key, self.dialect))
+
+    def stored(self, tenant: str, row: Row, *, position: int, version: int | None) -> DriverValues:
+        """What is written of a row whose last event is known.
+
+        Raises InvalidInput: a value does not fit its column.
+        """
+        values = (tenant, *self.layout.values(row, self.dialect), position, version)
+        return (*values, self._text(row, None)) if self.search else values
 
     def key_text(self, key: Key) -> str:
         """A key without its tenant as it is stored with what is parked: the same on all databases.
@@ -170,7 +178,8 @@ class BoundView(Generic[Row]):
             raise InvalidInput("key", f"must be a tuple of {', '.join(names)}")
         return tuple(map(value, names, key, [dialect] * len(names)))
 
-    def _is_ours(self, key: Key) -> bool:
+    def is_ours(self, key: Key) -> bool:
+        """Whether the row is one of those that are prepared here."""
         part = self.part
         if part is None:
             return True

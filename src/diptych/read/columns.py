@@ -159,6 +159,15 @@ class RowLayout(Generic[Row]):
         field = self._field(name)
         return field.bind(value, dialect.name, nullable=field.nullable)
 
+    def built(self, values: Sequence[object]) -> Row:
+        """The row with these values, in the order of `names`."""
+        return self._build(values)
+
+    def read(self, name: str, value: object, dialect: sa.Dialect) -> Any:
+        """The value of one field that the driver gave back, as `row` reads all."""
+        read = self._field(name).kind.stored(dialect.name).read
+        return value if read is None or value is None else read(value)
+
     def field_type(self, name: str) -> Any:
         """The type hint of a field, as it is declared."""
         return self._field(name).hint

@@ -15,7 +15,7 @@ from diptych.messages import RecordedEvent
 from diptych.read.bound_view import BoundView, Part
 from diptych.read.columns import RowLayout
 from diptych.read.keying import Keying
-from diptych.read.model import OnError, ReadModel, Rebuild, parks_of
+from diptych.read.model import Decoded, Key, OnError, ReadModel, Rebuild, parks_of
 from diptych.read.table import Shape, revised, view_table
 
 Row = TypeVar("Row")
@@ -182,6 +182,13 @@ class View(ReadModel, Generic[Row]):
     def key_of(self) -> Callable[[Any], object]:
         """Reads the key from a row, or from an event that has its fields."""
         return attrgetter(*self.shape.key)
+
+    def keys_of(self, decoded: Sequence[Decoded]) -> Sequence[Key]:
+        """The keys that events name themselves; sticky ones only of events that have them."""
+        if self.sticky is None:
+            return self.rule.batch(decoded).keys
+        told = ((recorded.tenant, self.sticky.told_by(event)) for recorded, event in decoded)
+        return [key for key in told if key[1] is not None]
 
     def bind(
         self, revision: int, dialect: sa.Dialect, *, partition: int | None = None

@@ -1,0 +1,48 @@
+"""`Place`: where the rows of one slot of a view are, read together with the rows."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from diptych.errors import CheckpointDiverged, ViewNotReady
+from diptych.read.database import Slot, Snapshot
+from diptych.read.model import ReadModel
+from diptych.read.refold import Skips, skips_of
+from diptych.read.schema import CHECKPOINTS
+from diptych.read.standings import checkpoint_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The checkpoint, and which events its rows do not have.
+
+    `acts` counts what operators did to the rows: two places of one slot can be compared only if
+    that is equal.
+    """
+
+    slot: Slot
+    position: int
+    acts: int
+    skips: Skips
+
+    def comparable(self, other: "Place") -> bool:
+        return (self.slot, self.acts) == (other.slot, other.acts)
+
+
+async def place_in(snapshot: Snapshot, model: ReadModel, partition: int) -> Place:
+    """In a snapshot that began with how `model` stands.
+
+    Raises: ViewNotReady: it was never complete. CheckpointDiverged: its rows are of another log.
+    """
+    standing = snapshot.standings.get(model.wanted)
+    if standing is None or not standing.serving:
+        raise ViewNotReady(model.name, position=standing.point.position if standing else 0, head=0)
+    if standing.stop is not None and standing.stop.diverged:
+        raise CheckpointDiverged(model.name, position=standing.stop.position)
+    slot = Slot(model.name, standing.revision, partition)
+    columns = CHECKPOINTS.c
+    rows = await snapshot.execute(
+        sa.select(columns.position, columns.acts).where(checkpoint_of(slot))
+    )
+    skips = await skips_of(snapshot, slot.revision)
+    return Place(slot, rows[0].position, rows[0].acts, skips)
