@@ -160,6 +160,10 @@ class Events(Generic[E_co]):
         tags = () if self._tags is None else tuple(dict.fromkeys(self._tags(event)))
         return EventData(name, data, event_id, tags, occurred_at and _utc(occurred_at))
 
+    def knows(self, name: str) -> bool:
+        """Whether events stored under this name are read, or ignored on purpose."""
+        return name in self._decoders or name in self._several
+
     @property
     def skips(self) -> bool:
         """Whether some stored events stand for nothing: their types are ignored, or dropped."""

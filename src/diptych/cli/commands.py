@@ -2,6 +2,7 @@
 
 import click
 
+from diptych.cli.check import check
 from diptych.cli.command import add
 from diptych.cli.completion import completion
 from diptych.cli.events import show, stream, tail
@@ -52,6 +53,7 @@ def revisions() -> None:
 add(diptych, "run", run)
 add(diptych, "status", status)
 add(diptych, "import", import_events)
+add(diptych, "check", check)
 diptych.add_command(events)
 diptych.add_command(completion)
 

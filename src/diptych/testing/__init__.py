@@ -13,6 +13,7 @@ _WHERE = {
     "START": "diptych.testing.clock",
     "SequentialIds": "diptych.testing.clock",
     "ViewSpec": "diptych.testing.view_spec",
+    "check_upcasters": "diptych.testing.upcasting",
     "happened": "diptych.testing.view_spec",
     "wait_until": "diptych.testing.waiting",
 }
