@@ -21,6 +21,7 @@ _COLOURS: Final = {
     State.LIVE: "green",
     State.BUILDING: "yellow",
     State.UNBUILT: "yellow",
+    State.PAUSED: "yellow",
     State.BEHIND: "yellow",
     State.STUCK: "red",
     State.STOPPED: "red",

@@ -12,7 +12,7 @@ from diptych.errors import CheckpointDiverged, HistoryDiverged, ViewPaused
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Snapshot, Transaction
 from diptych.read.failure import Failure, failure_of
 from diptych.read.pausing import paused_since
-from diptych.read.schema import CHECKPOINTS, DIVERGED, WELL, WORKERS, database_now
+from diptych.read.schema import CHECKPOINTS, DIVERGED, VIEWS, WELL, WORKERS, database_now
 from diptych.read.standings import checkpoint_of
 from diptych.store.contract import EventStore, Point
 
@@ -150,31 +150,44 @@ async def _is_in(store: EventStore, point: Point) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A checkpoint as everybody sees it. `holder` is a worker that is alive, or nothing."""
+    """A checkpoint as everybody sees it. `holder` is a worker that is alive, or nothing;
+    `paused_at` since when its view is paused, or nothing."""
 
     position: int
     moved_at: str
     holder: str
     holder_name: str
     error: str
+    parked_keys: int = 0
+    parked_events: int = 0
+    paused_at: str = ""
+    paused_reason: str = ""
 
 
 async def seen_checkpoints(snapshot: Snapshot) -> Mapping[Slot, Seen]:
     alive = sa.and_(WORKERS.c.id == CHECKPOINTS.c.holder, WORKERS.c.alive_until > database_now())
+    columns = CHECKPOINTS.c
     statement = sa.select(
-        *_SLOT,
-        CHECKPOINTS.c.position,
-        CHECKPOINTS.c.moved_at,
-        WORKERS.c.id,
-        WORKERS.c.name,
-        CHECKPOINTS.c.error,
-    ).outerjoin_from(CHECKPOINTS, WORKERS, alive)
-    found: dict[Slot, Seen] = {}
-    for row in await snapshot.execute(statement):
-        found[_slot_of(row)] = Seen(
-            row.position, row.moved_at or "", row.id or "", row.name or "", row.error or ""
-        )
-    return found
+        *(*_SLOT, columns.position, columns.moved_at, WORKERS.c.id, WORKERS.c.name, columns.error),
+        *(columns.parked_keys, columns.parked_events, VIEWS.c.paused_at, VIEWS.c.paused_reason),
+    ).select_from(
+        CHECKPOINTS.outerjoin(WORKERS, alive).outerjoin(VIEWS, VIEWS.c.view == columns.view)
+    )
+    return {_slot_of(row): _seen(row) for row in await snapshot.execute(statement)}
+
+
+def _seen(row: sa.Row[Any]) -> Seen:
+    return Seen(
+        row.position,
+        row.moved_at or "",
+        row.id or "",
+        row.name or "",
+        row.error or "",
+        row.parked_keys,
+        row.parked_events,
+        row.paused_at or "",
+        row.paused_reason or "",
+    )
 
 
 async def position_of(snapshot: Snapshot, slot: Slot) -> int:

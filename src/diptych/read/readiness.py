@@ -28,6 +28,8 @@ class State(Enum):
     STUCK: the log has moved on and the view has not, for ten seconds or `max_lag`.
     STOPPED: an event could not be applied; it waits for you.
     UNBUILT: it is not complete, and nobody builds it: run `diptych rebuild`.
+    PAUSED: an operator said so. It answers as of then, and that is no reason to send requests
+    elsewhere, where it is paused as well.
     """
 
     BUILDING = "building"
@@ -36,6 +38,7 @@ class State(Enum):
     STUCK = "stuck"
     STOPPED = "stopped"
     UNBUILT = "unbuilt"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class ViewStatus:
     error: str
     slots: tuple[SlotStatus, ...] = ()
     over: tuple[str, ...] = ()
+    parked_keys: int = 0
+    parked_events: int = 0
+    paused_at: str = ""
+    paused_reason: str = ""
 
     @property
     def behind(self) -> int:
@@ -166,6 +173,10 @@ class _Looking:
             error=next((each.error for each in slots if each.error), ""),
             slots=slots,
             over=model.over,
+            parked_keys=sum(each.parked_keys for each in found.values()),
+            parked_events=sum(each.parked_events for each in found.values()),
+            paused_at=next((each.paused_at for each in found.values()), ""),
+            paused_reason=next((each.paused_reason for each in found.values()), ""),
         )
 
     def _slot(self, slot: Slot, seen: Seen) -> SlotStatus:
@@ -187,6 +198,8 @@ class _Looking:
             return State.UNBUILT
         if not standing.serving or standing.point.position < target.serves_from:
             return State.BUILDING
+        if any(each.paused_at for each in seen):
+            return State.PAUSED
         max_lag = target.model.max_lag
         if min(lag, self._still(seen, standing.point, lag)) > max(_STUCK_AFTER, max_lag):
             return State.STUCK

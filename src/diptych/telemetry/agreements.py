@@ -1,9 +1,10 @@
 """`Agreements`: warns when a view does not keep what was agreed for it, and when it does again.
 
-What was agreed is `max_lag`, and that a view does not stop. Each break is told once, and its end
-once: as a line for people, and as fields of the log record (`diptych_event`, `diptych_view`, …) for
-programs. One process speaks for a view, the one that projects it; while nobody does, all that know
-the view do. All of them keep track, so the end of a break is told by whoever projects by then.
+What was agreed is `max_lag`, and that a view neither stops nor parks. Each break is told once, and
+its end once: as a line for people, and as fields of the log record (`diptych_event`,
+`diptych_view`, …) for programs. One process speaks for a view, the one that projects it; while
+nobody does, all that know the view do. All of them keep track, so the end of a break is told by
+whoever projects by then.
 
 A view that is being built has not agreed to anything yet.
 """
@@ -54,6 +55,13 @@ TERMS: Final = (
         is_broken=lambda view: view.state is State.STOPPED,
         breach=lambda view: f"stopped at {view.position}: {view.error}",
         end=lambda view: f"goes on, at {view.position}",
+    ),
+    Term(
+        "parked",
+        "none_parked",
+        is_broken=lambda view: view.parked_keys > 0,
+        breach=lambda view: f"{view.parked_events} events of {view.parked_keys} keys are parked",
+        end=lambda view: f"no key is parked any more, at {view.position}",
     ),
 )
 

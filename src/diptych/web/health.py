@@ -84,6 +84,7 @@ def _views(found: Readiness) -> list[dict[str, object]]:
             "behind": view.behind,
             "lag_seconds": round(view.lag.total_seconds(), 3),
             "max_lag_seconds": view.max_lag.total_seconds(),
+            "parked_keys": view.parked_keys,
             "seconds_left": _seconds(view.time_left),
         }
         for view in found.views

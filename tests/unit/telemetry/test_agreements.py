@@ -46,6 +46,17 @@ def test_a_stop_is_told_besides_the_lag_that_comes_of_it(caplog: pytest.LogCaptu
     ]
 
 
+def test_parked_keys_are_told_once_and_when_there_are_none_any_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = replace(GOOD, parked_keys=1, parked_events=3)
+    assert told(caplog, GOOD, one, replace(one, parked_keys=2), one, GOOD) == [
+        "parked",
+        "none_parked",
+    ]
+    assert "3 events of 1 keys are parked" in caplog.text
+
+
 def test_what_is_told_has_words_and_fields(caplog: pytest.LogCaptureFixture) -> None:
     told(caplog, LATE)
     (record,) = caplog.records
