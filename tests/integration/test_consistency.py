@@ -303,7 +303,7 @@ async def test_views_are_waited_for_only_if_they_are_read(
         token = await append(store, Deposited(uuid4(), -1), Labelled(uuid4(), ("vip",)))
         assert await side.query(GetLabel("vip"), at_least=token) is not None
         with pytest.raises(ProjectionStopped):
-            await side.query(GetAccount(uuid4()), at_least=token, timeout=SOON)
+            await side.query(GetAccount(uuid4()), at_least=token, timeout=timedelta(seconds=10))
 
 
 async def test_an_event_that_no_view_reads_has_a_token_too(store: MemoryEventStore) -> None:
