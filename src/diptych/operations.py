@@ -7,13 +7,17 @@ from diptych.errors import ConfigurationError, NotAView
 from diptych.flow.side import FlowSide
 from diptych.flow.status import ReactionStatus
 from diptych.read.audit import Audited, HowToAudit, audit
+from diptych.read.discarding import Discarded, discard, discarded
 from diptych.read.explanation import Explanation
 from diptych.read.group import members
 from diptych.read.model import ReadModel
+from diptych.read.parked import ParkedDetails, ParkedKey, parked, parked_key
+from diptych.read.pausing import pause, resume
 from diptych.read.progress import OnProgress
 from diptych.read.rebuild import HowToRebuild, Rebuilt, rebuild
 from diptych.read.refold import OpenScratch
 from diptych.read.rekey import RebuiltKey, key_of, rebuild_key
+from diptych.read.retrying import Retried, retry_all, retry_key
 from diptych.read.revisions import RevisionStatus, drop_revision, revisions
 from diptych.read.side import ReadSide
 from diptych.read.view import View
@@ -153,6 +157,65 @@ class Operations:
         """
         means = self._read.means
         await drop_revision(revision, self._read.wanted, database=means.database)
+
+    async def parked(self, view: str) -> tuple[ParkedKey, ...]:
+        """The keys of a view whose events are set aside, with why, in the order of their events.
+
+        Raises: UnknownView.
+        """
+        return await parked(self._read.named(view), self._read.means)
+
+    async def parked_key(self, view: str, key: object, *, tenant: str = "") -> ParkedDetails:
+        """One of them with its events. A key may be given as text: `6f1c…`, or a JSON array of its
+        fields where it has several.
+
+        Raises: UnknownView; NotParked; InvalidInput: it is no key of the view.
+        """
+        return await parked_key(self._read.named(view), key, tenant=tenant, means=self._read.means)
+
+    async def retry(self, view: str, key: object = None, *, tenant: str = "") -> Retried:
+        """Apply what is parked under a key, in order, all of it or nothing. Without a key: under
+        every key of every tenant, and then start the view if an event has stopped it.
+
+        What fails again stays parked. Whoever projects a view that is started goes on within a
+        second; it need not be this process.
+
+        Raises: UnknownView, NotParked, InvalidInput; StillParked: the key that was named failed
+            again; CheckpointDiverged: the view shows what the log does not have.
+        """
+        model, means = self._read.named(view), self._read.means
+        if key is None:
+            return await retry_all(model, means)
+        return await retry_key(model, key, tenant=tenant, means=means)
+
+    async def discard(self, view: str, key: object, *, reason: str, tenant: str = "") -> Discarded:
+        """Never apply what is parked under a key. Its row stays as it was before the event that
+        failed, and gets the events that come from now on. That is recorded for ever.
+
+        Raises: UnknownView, NotParked; InvalidInput: it is no key of the view, or no reason.
+        """
+        model, means = self._read.named(view), self._read.means
+        return await discard(model, key, tenant=tenant, reason=reason, means=means)
+
+    async def discarded(self, view: str) -> tuple[Discarded, ...]:
+        """All that was ever discarded of a view. Raises: UnknownView."""
+        return await discarded(self._read.named(view), self._read.means)
+
+    async def pause(self, view: str, *, reason: str = "") -> bool:
+        """Let nobody project a view, in any process, until it is resumed; restarts included.
+
+        When this returns, nothing is committed for it any more. Queries are answered from what is
+        there; those that need more get ViewPaused. False if it was paused already: then the first
+        reason stands. A view is paused with all views over it, or under it.
+
+        Raises: UnknownView.
+        """
+        model, means = self._read.named(view), self._read.means
+        return await pause(means.database, model.name, reason=reason, at=means.clock.now())
+
+    async def resume(self, view: str) -> bool:
+        """Let a view be projected again; False if it was not paused. Raises: UnknownView."""
+        return await resume(self._read.means.database, self._read.named(view).name)
 
     def _view(self, name: str) -> tuple[View[Any], ReadModel]:
         """A view, and what it is projected as. Raises: UnknownView, NotAView."""

@@ -4,17 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.database import Loading, RowRefused, Transaction
 from diptych.read.fold import Batch, Rule, own_key
+from diptych.read.keytext import CANONICAL, KeyText
 from diptych.read.model import Aside, Decoded, Key, Unapplied, Write, together
 from diptych.read.partition import partition_of
 from diptych.read.plan import Kind, Plan
@@ -24,8 +23,6 @@ from diptych.read.sticky import StickyKeys
 from diptych.read.table import POSITION, ViewTable
 
 Row = TypeVar("Row")
-
-_CANONICAL: Final = sqlite.dialect()
 
 DriverValues = tuple[object, ...]
 
@@ -125,7 +122,10 @@ class BoundView(Generic[Row]):
         watched: bool = False,
     ) -> Applied:
         """As `prepare`; `watched` if there are views over this one, which need the changes."""
-        told = None if self.sticky is None else await self.sticky.tell(snapshot, decoded)
+        told = None
+        if self.sticky is not None:
+            given = None if aside is None else aside.given
+            told = await self.sticky.tell(snapshot, decoded, given=given)
         decoded = decoded if told is None else told.decoded
         batch = self.rule.batch(decoded, only=self.is_ours if self.part else None)
         if aside is not None:
@@ -159,7 +159,7 @@ class BoundView(Generic[Row]):
 
         Raises InvalidInput: the key does not fit its columns.
         """
-        return msgspec.json.encode(self._key_values(key[1], _CANONICAL)).decode()
+        return KeyText(self.layout, self.table).stored(key[1])
 
     def _sifted(self, batch: Batch, aside: Aside) -> Batch:
         apart = aside.which(batch.keys, self.key_text)
@@ -183,7 +183,7 @@ class BoundView(Generic[Row]):
         part = self.part
         if part is None:
             return True
-        values = self._key_values(key[1], _CANONICAL)
+        values = self._key_values(key[1], CANONICAL)
         return partition_of(key[0], values, partitions=part.of) == part.number
 
     def _driver_keys(self, batch: Batch) -> list[DriverValues]:

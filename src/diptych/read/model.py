@@ -78,7 +78,13 @@ def together(writes: Sequence[Write]) -> Write:
 
 
 class Aside(Protocol):
-    """Keeps events of some keys from being applied."""
+    """Keeps events of some keys from being applied.
+
+    `given` is the key that all events are for, where they are applied for one key only.
+    """
+
+    @property
+    def given(self) -> Key | None: ...
 
     def which(self, keys: Sequence[Key], text_of: Callable[[Key], str]) -> AbstractSet[int]:
         """The numbers of those of a batch's keys whose events are not applied. `text_of` gives a

@@ -82,6 +82,8 @@ class SetAside:
     `known` are the ids of the keys that are parked in this revision, `events` how many events are.
     """
 
+    given: Key | None = None
+
     def __init__(
         self,
         model: ReadModel,

@@ -93,11 +93,17 @@ class StickyKeys:
     table: ViewTable
     dialect: sa.Dialect
 
-    async def tell(self, snapshot: Loading, decoded: Sequence[Decoded]) -> Told:
-        """The key of each event, from itself or from its stream.
+    async def tell(
+        self, snapshot: Loading, decoded: Sequence[Decoded], *, given: Key | None = None
+    ) -> Told:
+        """The key of each event, from itself or from its stream; or the one that is `given`: then
+        the events come late, have told their streams already, and tell them nothing.
 
         Raises: Unapplied: an event lacks the key, and its stream was never told one.
         """
+        if given is not None:
+            late = [(recorded, (event, given[1])) for recorded, event in decoded]
+            return Told(self.table, late)
         before = await self._load(snapshot, {(e.tenant, e.stream): None for e, _ in decoded})
         now: dict[_Stream, object] = dict(before)
         last: dict[_Stream, RecordedEvent] = {}
