@@ -8,12 +8,12 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from diptych.backends import (
+    distinct_files,
     in_force,
     keep_schema,
     open_log,
     open_read_database,
     open_scratch,
-    refuse_one_file,
 )
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
@@ -94,7 +94,7 @@ class Application:
         self._clock = clock or SystemClock()
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
-        refuse_one_file(self._store, self._database)
+        self.files = distinct_files(self._store, self._database)
         self._parts = Parts(tuple(write), self._store, self._clock, tuple(middleware))
         self.telemetry = tuple(telemetry)
         self._left = self._parts.observed_by(self.telemetry)
@@ -135,7 +135,7 @@ class Application:
             await self._store.open()
             stack.push_async_callback(self._store.close)
             stack.push_async_callback(self._left.close)
-            refuse_one_file(self._store, self._database)
+            distinct_files(self._store, self._database)
             await self._right.open(
                 project=self.project,
                 migrate=self.migrate,

@@ -114,9 +114,9 @@ def in_force(store: EventStore, database: ReadDatabase) -> tuple[str, ...]:
     )
 
 
-def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
-    """Log and read database are two files, which differ in durability and in who may lock them;
-    or two schemas, of one database or of two.
+def distinct_files(store: EventStore, database: ReadDatabase) -> tuple[Path, ...]:
+    """The SQLite files of both. Log and read database are two files, which differ in durability
+    and in who may lock them; or two schemas, of one database or of two.
 
     Raises: ConfigurationError: they are one, by name, link or inode.
     """
@@ -126,12 +126,13 @@ def refuse_one_file(store: EventStore, database: ReadDatabase) -> None:
             raise ConfigurationError(
                 f"log= and read= are the same schema, {log.schema}: give one of them ?schema="
             )
-    if not isinstance(store, SqliteEventStore) or not isinstance(database, SqliteReadDatabase):
-        return
-    if database.path is not None and _is_one_file(store.path, database.path):
+    log_file = store.path if isinstance(store, SqliteEventStore) else None
+    read_file = database.path if isinstance(database, SqliteReadDatabase) else None
+    if log_file and read_file and _is_one_file(log_file, read_file):
         raise ConfigurationError(
-            f"log= and read= are the same file, {database.path}: give read= a file of its own"
+            f"log= and read= are the same file, {read_file}: give read= a file of its own"
         )
+    return tuple(file for file in (log_file, read_file) if file)
 
 
 def _is_one_file(one: Path, other: Path) -> bool:

@@ -53,9 +53,9 @@ def add(group: click.Group, name: str, body: Body) -> None:
 
 
 def _operated(option: str | None, argument: str | None) -> Application:
-    """An operator's process projects nothing, unless the command is `run`."""
+    """An operator's process projects nothing and migrates nothing, unless the command is to."""
     app = load(*declared(option, argument))
-    app.project, app.operating = False, True
+    app.project, app.operating, app.migrate = False, True, False
     return app
 
 

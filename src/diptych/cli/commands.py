@@ -1,12 +1,16 @@
 """The `diptych` command: its help, and the commands that it has."""
 
+from importlib import metadata
+
 import click
 
 from diptych.cli.check import check
 from diptych.cli.command import add
 from diptych.cli.completion import completion
+from diptych.cli.doctor import doctor
 from diptych.cli.events import show, stream, tail
 from diptych.cli.importing import import_events
+from diptych.cli.migrate import migrate
 from diptych.cli.rebuild import rebuild
 from diptych.cli.revisions import drop_revisions, list_revisions
 from diptych.cli.run import run
@@ -14,8 +18,16 @@ from diptych.cli.status import status
 from diptych.cli.why import why
 
 
+def version() -> str:
+    """Of the installed package; a working copy that is only on the path has none."""
+    try:
+        return metadata.version("diptych")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="diptych")
+@click.version_option(version())
 def diptych() -> None:
     """Run, watch and repair applications made with Diptych.
 
@@ -54,6 +66,8 @@ add(diptych, "run", run)
 add(diptych, "status", status)
 add(diptych, "import", import_events)
 add(diptych, "check", check)
+add(diptych, "migrate", migrate)
+add(diptych, "doctor", doctor)
 diptych.add_command(events)
 diptych.add_command(completion)
 

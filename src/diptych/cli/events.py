@@ -10,6 +10,7 @@ import click
 from msgspec import Raw, json
 
 from diptych.app import Application
+from diptych.backends import keep_schema
 from diptych.cli.exits import DONE
 from diptych.cli.output import Output
 from diptych.cli.plain import printable
@@ -25,7 +26,8 @@ _TENANT: Final = click.option("--tenant", metavar="TENANT", help="Of this tenant
 
 @asynccontextmanager
 async def opened_log(app: Application) -> AsyncGenerator[Log]:
-    """The log alone: the read database may be away."""
+    """The log alone: the read database may be away. It is not migrated."""
+    keep_schema(app.log.store)
     await app.log.store.open()
     try:
         yield app.log

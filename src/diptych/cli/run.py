@@ -85,7 +85,7 @@ async def project(app: Application, out: Output, *, until_caught_up: bool) -> in
 
     Raises: DiptychError: it cannot be opened, or has nothing to project.
     """
-    app.project, app.operating = True, False
+    app.project, app.operating, app.migrate = True, False, True
     async with app:
         for fact in app.report():
             out.say(fact)

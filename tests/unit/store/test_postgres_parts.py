@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from diptych.backends import open_log, open_read_database, refuse_one_file
+from diptych.backends import distinct_files, open_log, open_read_database
 from diptych.clock import SystemClock
 from diptych.errors import (
     ConfigurationError,
@@ -144,9 +144,9 @@ def test_a_url_with_postgresql_is_a_log_and_a_read_database() -> None:
     assert isinstance(store, PostgresEventStore)
     assert store.place.startswith("postgresql://ann@db/shop, schema events: 1 connection appends")
     database = open_read_database("postgresql://ann:s3cret@db/shop")
-    refuse_one_file(store, database)
+    distinct_files(store, database)
     with pytest.raises(ConfigurationError, match="same schema, events"):
-        refuse_one_file(store, open_read_database("postgresql://ann:s3cret@db/shop?schema=events"))
+        distinct_files(store, open_read_database("postgresql://ann:s3cret@db/shop?schema=events"))
 
 
 def test_without_asyncpg_all_else_works_and_a_url_says_what_to_install() -> None:
