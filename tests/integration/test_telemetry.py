@@ -22,7 +22,7 @@ from diptych import Application, ConfigurationError, Decider, Events, RecordedEv
 from diptych.errors import StorageUnavailable
 from diptych.failpoints import armed
 from diptych.flow.reaction import Reaction
-from diptych.telemetry import OpenTelemetry, Prometheus
+from diptych.telemetry import OpenTelemetry, Prometheus, Sample
 from diptych.testing import wait_until
 
 
@@ -319,6 +319,26 @@ async def test_how_reactions_are_is_measured_as_well(
         await wait_until(lambda: value(prometheus, "reaction_behind", reaction="mail") == 2)
         assert recorded.metric("reaction.behind", reaction="mail") == 2
         assert value(prometheus, "reaction_lag_seconds", reaction="mail")
+
+
+class Broken(Prometheus):
+    """Keeps no promise."""
+
+    def looked(self, sample: Sample | None) -> None:
+        raise ValueError("not ours")
+
+
+async def test_telemetry_that_fails_on_a_sample_keeps_the_others_from_nothing(
+    prometheus: Prometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = [Broken(), prometheus]
+    async with Application(
+        log="memory://", write=[boxes], views=[view], telemetry=telemetry
+    ) as app:
+        await wait_until(lambda: value(prometheus, "log_appends_total") == 0)
+        await app.dispatch(Put(uuid4(), 1))
+        await wait_until(lambda: value(prometheus, "log_appends_total") == 1)
+    assert "not ours" in caplog.text
 
 
 async def test_telemetry_that_is_added_before_the_opening_observes_all() -> None:

@@ -28,6 +28,7 @@ from diptych.sqlite_library import connect
 from diptych.store.memory import MemoryEventStore
 from diptych.testing import wait_until
 from diptych.worker import Worker
+from examples.orders.app import shop
 from tests.integration.accounts import (
     Deposited,
     Opened,
@@ -54,7 +55,7 @@ async def explained(side: ReadSide, why: Why) -> Cause:
         return found[-1].cause.why is why
 
     try:
-        await wait_until(is_so)
+        await wait_until(is_so, timeout=30)
     except AssertionError:
         pytest.fail(f"{found[-1]}")
     assert found[-1].cause.do
@@ -183,6 +184,27 @@ async def test_a_name_that_nothing_has_is_refused(store: MemoryEventStore) -> No
     async with reading(store) as side:
         with pytest.raises(UnknownView, match="there is accounts"):
             await side.why("orders")
+
+
+async def test_a_view_over_another_is_where_that_one_is(tmp_path: Path) -> None:
+    """They have one checkpoint, so there is one answer for both."""
+    async with shop(f"sqlite:///{tmp_path / 'log.db'}", "sqlite://") as app:
+        found = [await app.operations.why(name) for name in ("order_summaries", "customers")]
+        assert {(each.view, each.cause.why) for each in found} == {
+            ("order_summaries", Why.NOTHING_TO_DO)
+        }
+
+
+async def test_a_revision_that_is_gone_is_told(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    database = any_database()
+    async with reading(store, database=database, project=False) as side:
+        async with database.transaction() as tx:
+            await tx.execute(sa.delete(CHECKPOINTS))
+        cause = (await side.why("accounts")).cause
+        assert cause.why is Why.READ_DATABASE_UNREACHABLE
+        assert "does not know this code of View('accounts')" in cause.says
 
 
 # An event, or an operator

@@ -56,8 +56,10 @@ class Detective:
 
     async def _look(self, model: ReadModel) -> Evidence:
         async with self._database.snapshot([model.wanted], leasing=True) as snapshot:
-            revision = snapshot.standings[model.wanted].revision
-            return await evidence(snapshot, view=model.name, revision=revision)
+            standing = snapshot.standings.get(model.wanted)
+            if standing is None:
+                raise StoreError(f"it does not know this code of {model!r} any more")
+            return await evidence(snapshot, view=model.name, revision=standing.revision)
 
     async def _watch(self, model: ReadModel, first: Circumstances) -> Circumstances:
         """Look again until it has moved, or the time is up. A lock that is there at each look, and
