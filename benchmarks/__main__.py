@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     commands,
     folding,
+    http,
     memory,
     postgres_commands,
     postgres_folding,
@@ -24,6 +25,7 @@ SQLITE = {
     "telemetry": telemetry,
     "folding": folding,
     "waiting": waiting,
+    "http": http,
     "memory": memory,
 }
 POSTGRES = {

@@ -138,7 +138,7 @@ class EdgeDecoder(Generic[T]):
         if not data.lstrip().startswith(b"{"):
             raise InvalidInput("body", "must be an object")
         try:
-            body = _FIELDS.decode(data)
+            body = {} if data == b"{}" else _FIELDS.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise refusal(error, self._type, root="body") from None
         lacking = {name: value for name, value in fill.items() if name not in body}
@@ -159,7 +159,8 @@ class EdgeDecoder(Generic[T]):
         if tp is None:
             raise InvalidInput(name, "is not a known field")
         try:
-            return msgspec.json.encode(_lax(msgspec.to_builtins(value), tp))
+            plain = value if isinstance(value, str) else msgspec.to_builtins(value)
+            return msgspec.json.encode(_lax(plain, tp))
         except (msgspec.ValidationError, UnicodeError) as error:
             refused = refusal(error, tp, root="")
             path = f"{name}.{refused.field}".removesuffix(".")

@@ -9,6 +9,7 @@ from diptych.errors import ConfigurationError
 from diptych.read.query import Answer, Query
 from diptych.tokens import Token
 from diptych.web.edge import Edge
+from diptych.web.headers import Sent
 from diptych.web.identity import Actor, Policy
 from diptych.web.reply import RawHeaders
 from diptych.write.outcome import Outcome
@@ -28,7 +29,8 @@ class Caller:
     ) -> None:
         self.actor = actor
         self._edge, self._policy = edge, policy
-        self._request, self._response = exchange
+        request, self._response = exchange
+        self._sent = Sent(request.scope)
         self._token: Token | None = None
 
     async def dispatch(self, command: object, *, versioned: bool = False) -> Outcome:
@@ -40,10 +42,10 @@ class Caller:
             raise ConfigurationError("a request dispatches one command: its key stands for one")
         await self._policy.check(self.actor, command)
         outcome = await self._edge.dispatch(
-            self._request.headers, command, actor=self.actor, versioned=versioned
+            self._sent, command, actor=self.actor, versioned=versioned
         )
         self._token = outcome.token
-        self._tell(self._edge.outcome_headers(self._request.scope, outcome))
+        self._tell(self._edge.outcome_headers(self._sent, outcome))
         return outcome
 
     async def ask(self, query: Query[R]) -> Answer[R]:
@@ -53,9 +55,8 @@ class Caller:
             there.
         """
         await self._policy.check(self.actor, query)
-        headers = self._request.headers
-        answer = await self._edge.ask(headers, query, actor=self.actor, at_least=self._token)
-        self._tell(self._edge.answer_headers(self._request.scope, answer))
+        answer = await self._edge.ask(self._sent, query, actor=self.actor, at_least=self._token)
+        self._tell(self._edge.answer_headers(self._sent, answer))
         return answer
 
     async def query(self, query: Query[R]) -> R:

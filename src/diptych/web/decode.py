@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from diptych.errors import InvalidInput, LimitExceeded
 from diptych.shapes import edge_decoder
@@ -31,12 +32,18 @@ async def from_body(request: Request, kind: type[T], *, fill: Mapping[str, objec
         RequestRefused: the body is not declared as JSON in UTF-8, or is too large.
         InvalidInput, LimitExceeded: it does not fit the type; the field is named.
     """
-    if request.scope["query_string"]:
+    return decoded(await request.body(), kind, request.scope, fill=fill)
+
+
+def decoded(
+    body: bytes, kind: type[T], scope: Scope, *, fill: Mapping[str, object] = _NOTHING
+) -> T:
+    """`from_body`, with the body that was read."""
+    if scope["query_string"]:
         raise InvalidInput("query", "takes no query parameters")
-    body = await request.body()
-    if body and not _JSON.fullmatch(request.headers.get("content-type", "").strip()):
+    if body and not _is_json(scope):
         raise RequestRefused(415, "content-type", "must be application/json, in UTF-8")
-    return edge_decoder(kind).decode(body or b"{}", extra=request.path_params, fill=fill)
+    return edge_decoder(kind).decode(body or b"{}", extra=scope["path_params"], fill=fill)
 
 
 async def from_parameters(request: Request, kind: type[T]) -> T:
@@ -53,19 +60,40 @@ async def from_parameters(request: Request, kind: type[T]) -> T:
 def in_body(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
     """`from_body` for routes of your own: `command: Annotated[Pack, Depends(in_body(Pack))]`."""
 
-    async def decoded(request: Request) -> T:
+    async def command(request: Request) -> T:
         return await from_body(request, kind)
 
-    return decoded
+    return command
 
 
 def in_parameters(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
     """`from_parameters` for routes of your own, in the same way."""
 
-    async def decoded(request: Request) -> T:
+    async def query(request: Request) -> T:
         return await from_parameters(request, kind)
 
-    return decoded
+    return query
+
+
+async def body_of(receive: Receive) -> bytes:
+    """As `Request.body()`, which costs several times that; afterwards the request has none.
+
+    Raises: ClientDisconnect.
+    """
+    chunks: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _is_json(scope: Scope) -> bool:
+    given = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    return given == b"application/json" or bool(_JSON.fullmatch(given.decode("latin-1").strip()))
 
 
 def _has_no_body(request: Request) -> bool:

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from diptych.app import Application
@@ -32,6 +31,7 @@ from diptych.web.headers import (
     RAW_AS_OF,
     RAW_STALE,
     RAW_TOKEN,
+    Sent,
     command_id_of,
     cookie_header,
     cookie_token_of,
@@ -62,32 +62,32 @@ class Edge:
         self._wait, self._cookie = wait, cookie
         self._newest: Token | None = None
 
-    def new_id(self, headers: Headers, actor: Actor = NOBODY) -> UUID:
+    def new_id(self, sent: Sent, actor: Actor = NOBODY) -> UUID:
         """An id for what a request creates: the same again when its actor repeats it under its key.
 
         Raises: InvalidInput, LimitExceeded: the `Idempotency-Key` is not acceptable.
         """
-        command_id = command_id_of(headers)
+        command_id = command_id_of(sent)
         if command_id is None:
             return uuid7()
         owner = f"\0{actor.tenant}\0{actor.name}" if actor != NOBODY else ""
         return uuid5(command_id, f"created{owner}")
 
     async def dispatch(
-        self, headers: Headers, command: object, *, actor: Actor = NOBODY, versioned: bool = False
+        self, sent: Sent, command: object, *, actor: Actor = NOBODY, versioned: bool = False
     ) -> Outcome:
         """Dispatch `command` as the headers say.
 
         Raises: what `Application.dispatch` raises; InvalidInput for a header; RequestRefused:
             it is `versioned`, and there is no `If-Match`.
         """
-        self._seen(headers)
-        expected_version = expected_version_of(headers)
+        self._seen(sent)
+        expected_version = expected_version_of(sent)
         if versioned and expected_version is None:
             raise RequestRefused(428, IF_MATCH, "is required: the ETag that you have seen")
         outcome = await self.app.dispatch(
             command,
-            command_id=command_id_of(headers),
+            command_id=command_id_of(sent),
             actor=actor.name,
             tenant=actor.tenant,
             expected_version=expected_version,
@@ -97,7 +97,7 @@ class Edge:
 
     async def ask(
         self,
-        headers: Headers,
+        sent: Sent,
         query: Query[R],
         *,
         actor: Actor = NOBODY,
@@ -111,25 +111,25 @@ class Edge:
 
         Raises: what `Application.ask` raises; ConsistencyTimeout: stale, and nothing found.
         """
-        seen = at_least or self._seen(headers)
+        seen = at_least or self._seen(sent)
         try:
             answer = await self._ask(query, actor, seen or self._newest)
         except TokenFromAnotherHistory:
-            if at_least is not None or token_of(headers) is not None:
+            if at_least is not None or token_of(sent) is not None:
                 raise
             answer = await self._ask(query, actor, self._newest)  # without the cookie
         return answer
 
-    def outcome_headers(self, scope: Scope, outcome: Outcome) -> RawHeaders:
+    def outcome_headers(self, sent: Sent, outcome: Outcome) -> RawHeaders:
         """`ETag` and the token that the client should send next."""
-        token = later(self._seen(Headers(scope=scope)), outcome.token)
-        return (*self.token_headers(scope, token), (b"etag", raw_etag(outcome.version)))
+        token = later(self._seen(sent), outcome.token)
+        return (*self.token_headers(sent, token), (b"etag", raw_etag(outcome.version)))
 
     def answer_headers(
-        self, scope: Scope, answer: Answer[Any], *, version: int | None = None
+        self, sent: Sent, answer: Answer[Any], *, version: int | None = None
     ) -> RawHeaders:
         """Token, how new the answer is, and the `version` of a stream as its `ETag`."""
-        headers = list(self.token_headers(scope, answer.token))
+        headers = list(self.token_headers(sent, answer.token))
         headers.append((RAW_AS_OF, b"%d" % answer.as_of.position))
         if answer.stale:
             headers.append((RAW_STALE, b"true"))
@@ -137,22 +137,23 @@ class Edge:
             headers.append((b"etag", raw_etag(version)))
         return tuple(headers)
 
-    def token_headers(self, scope: Scope, token: Token) -> RawHeaders:
+    def token_headers(self, sent: Sent, token: Token) -> RawHeaders:
         text = str(token).encode()
         if not self._cookie:
             return ((RAW_TOKEN, text),)
-        return ((RAW_TOKEN, text), cookie_header(text, secure=scope["scheme"] == "https"))
+        return ((RAW_TOKEN, text), cookie_header(text, secure=sent.secure))
 
     async def finish(self, scope: Scope, given: Collection[bytes]) -> RawHeaders:
         """The token of an answer whose route gave none: that of the request, or a newer one."""
         if RAW_TOKEN in given:
             return ()
+        sent = Sent(scope)
         try:
             newest = self._newest or await self._head()
-            token = later(self._seen(Headers(scope=scope)), newest)
+            token = later(self._seen(sent), newest)
         except (InvalidInput, StoreError):
-            return () if self._newest is None else self.token_headers(scope, self._newest)
-        return self.token_headers(scope, token)
+            return () if self._newest is None else self.token_headers(sent, self._newest)
+        return self.token_headers(sent, token)
 
     async def _ask(self, query: Query[R], actor: Actor, at_least: Token | None) -> Answer[R]:
         answer = await self.app.ask(
@@ -168,16 +169,16 @@ class Edge:
             )
         return answer
 
-    def _seen(self, headers: Headers) -> Token | None:
+    def _seen(self, sent: Sent) -> Token | None:
         """What the client has seen. Raises: InvalidToken, TokenFromAnotherHistory."""
-        token, log_id = token_of(headers), self.app.log.id
+        token, log_id = token_of(sent), self.app.log.id
         if token is not None:
             if token.log_id != log_id:
                 raise TokenFromAnotherHistory
             return token
         if not self._cookie:
             return None
-        carried = cookie_token_of(headers)
+        carried = cookie_token_of(sent)
         if carried is None or carried.log_id != log_id:
             return None
         # Answers that cross each other may leave the older one's cookie

@@ -4,7 +4,6 @@ In this order, so that a stranger learns nothing: who asks comes before what the
 they may comes before anything is looked up.
 """
 
-import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,9 +15,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diptych.errors import OutcomeUnknown
-from diptych.web.decode import from_body, from_parameters
+from diptych.web.deadline import Deadline
+from diptych.web.decode import body_of, decoded, from_parameters
 from diptych.web.edge import Edge
-from diptych.web.headers import command_id_of
+from diptych.web.headers import Sent, command_id_of
 from diptych.web.identity import Actor, Policy
 from diptych.web.problems import TimeLimit
 from diptych.web.reply import RawHeaders, Reply, json_reply
@@ -31,27 +31,27 @@ class Endpoint(ABC):
     """Answers requests of one route within `seconds`."""
 
     def __init__(self, edge: Edge, policy: Policy, *, seconds: float) -> None:
-        self._edge, self._policy, self._seconds = edge, policy, seconds
+        self._edge, self._policy, self._deadline = edge, policy, Deadline(seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request, limit = Request(scope, receive), asyncio.timeout(self._seconds)
+        request, sent, limit = Request(scope, receive), Sent(scope), self._deadline.limit()
         try:
-            async with limit:
-                reply = await self._reply(request, await self._policy.actor(request))
+            with limit:
+                reply = await self._reply(request, sent, await self._policy.actor(request))
         except TimeoutError as error:
-            if not limit.expired():
+            if not limit.over:
                 raise
-            raise self._late(request) from error
+            raise self._late(scope, sent) from error
         await reply.send(send)
 
     @abstractmethod
-    async def _reply(self, request: Request, actor: Actor) -> Reply: ...
+    async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply: ...
 
-    def _late(self, request: Request) -> Exception:
+    def _late(self, scope: Scope, sent: Sent) -> Exception:
         """A command that was under way may yet be committed."""
-        if _DISPATCHED in request.scope:
-            return OutcomeUnknown(command_id_of(request.headers))
-        return TimeLimit(self._seconds)
+        if _DISPATCHED in scope:
+            return OutcomeUnknown(command_id_of(sent))
+        return TimeLimit(self._deadline.seconds)
 
 
 class CommandEndpoint(Endpoint):
@@ -64,27 +64,25 @@ class CommandEndpoint(Endpoint):
         self._route = route
         self._location = None if route.location is None else prefix + route.location
 
-    async def _reply(self, request: Request, actor: Actor) -> Reply:
+    async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply:
         route, scope = self._route, request.scope
-        command = await self._decode(request, actor)
+        command = await self._decode(request, sent, actor)
         await self._policy.check(actor, command)
         scope[_DISPATCHED] = True
-        outcome = await self._edge.dispatch(
-            request.headers, command, actor=actor, versioned=route.versioned
-        )
-        headers = self._edge.outcome_headers(scope, outcome) + self._located(scope, command)
+        outcome = await self._edge.dispatch(sent, command, actor=actor, versioned=route.versioned)
+        headers = self._edge.outcome_headers(sent, outcome) + self._located(scope, command)
         if route.shape is None:
             return Reply(route.status, headers)
         return json_reply(route.answer(command, outcome), status=route.status, headers=headers)
 
-    async def _decode(self, request: Request, actor: Actor) -> object:
+    async def _decode(self, request: Request, sent: Sent, actor: Actor) -> object:
         kind, new_id = self._route.message, self._route.new_id
         if not self._route.has_body:
             return await from_parameters(request, kind)
-        if new_id is None:
-            return await from_body(request, kind)
-        fill = {new_id: self._edge.new_id(request.headers, actor)}
-        return await from_body(request, kind, fill=fill)
+        looked_at = self._policy.asks  # by an identity, which may have read the body
+        body = await request.body() if looked_at else await body_of(request.receive)
+        fill = {new_id: self._edge.new_id(sent, actor)} if new_id else {}
+        return decoded(body, kind, request.scope, fill=fill)
 
     def _located(self, scope: Scope, command: object) -> RawHeaders:
         if self._location is None:
@@ -104,15 +102,15 @@ class QueryEndpoint(Endpoint):
         super().__init__(edge, policy, seconds=seconds)
         self._route = route
 
-    async def _reply(self, request: Request, actor: Actor) -> Reply:
+    async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply:
         route = self._route
         query: Any = await from_parameters(request, route.message)
         await self._policy.check(actor, query)
-        answer = await self._edge.ask(request.headers, query, actor=actor)
+        answer = await self._edge.ask(sent, query, actor=actor)
         if answer.value is None:
             raise route.missing(query) if route.missing else HTTPException(404)
         value, version = route.unpack(answer.value)
-        headers = self._edge.answer_headers(request.scope, answer, version=version)
+        headers = self._edge.answer_headers(sent, answer, version=version)
         shown = value if route.show is None else route.show(value)
         return json_reply(shown, status=200, headers=headers)
 

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diptych.errors import ConfigurationError
+from diptych.web.deadline import Deadline
 from diptych.web.problems import Problems, RequestRefused
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -63,12 +64,13 @@ class Guard:
     ) -> None:
         self._app, self._problems, self._finish = app, problems, finish
         self._limits, self._hosts = limits or Limits(), TrustedHosts(hosts)
+        self._deadline = Deadline(self._limits.body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._limits)
+        body = _Body(receive, self._limits, self._deadline)
         answer = _Answer(scope, send, self._finish, body)
         try:
             check_head(scope, self._limits, self._hosts)
@@ -97,10 +99,9 @@ class Guard:
 class _Body:
     """The request's body, counted and timed."""
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
-        self._receive, self._limits = receive, limits
-        self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
-        self._size = 0
+    def __init__(self, receive: Receive, limits: Limits, deadline: Deadline) -> None:
+        self._receive, self._limits, self._deadline = receive, limits, deadline
+        self._began, self._size = asyncio.get_running_loop().time(), 0
         self._complete = False
         self.refused: RequestRefused | None = None
 
@@ -130,7 +131,7 @@ class _Body:
 
     async def _timely(self) -> Message:
         try:
-            async with asyncio.timeout_at(self._deadline):
+            with self._deadline.limit(began=self._began):
                 return await self._receive()
         except TimeoutError:
             limit = self._limits.body_seconds
@@ -193,13 +194,14 @@ def check_head(scope: Scope, limits: Limits, hosts: TrustedHosts) -> None:
     path = scope.get("raw_path") or scope["path"].encode(errors="replace")
     if len(path) + len(scope["query_string"]) > limits.url:
         raise RequestRefused(414, "url", f"at most {limits.url} bytes", limit=limits.url)
-    headers: RawHeaders = scope["headers"]
-    _check_sizes(headers, limits)
     found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _ONCE and name in found:
+    size = 0
+    for name, value in scope["headers"]:
+        if name in found and name in _ONCE:
             raise RequestRefused(400, name.decode(), "must not be repeated")
         found[name] = value
+        size += len(name) + len(value)
+    _check_sizes(len(scope["headers"]), size, limits)
     host = found.get(b"host", b"localhost")
     if not _HOST.fullmatch(host):
         raise RequestRefused(400, "host", "must be a host name and port")
@@ -214,11 +216,11 @@ def too_large(limit: int) -> RequestRefused:
     return RequestRefused(413, "body", f"at most {limit} bytes", limit=limit)
 
 
-def _check_sizes(headers: RawHeaders, limits: Limits) -> None:
-    if len(headers) > limits.headers:
+def _check_sizes(count: int, size: int, limits: Limits) -> None:
+    if count > limits.headers:
         problem = f"at most {limits.headers} headers"
         raise RequestRefused(431, "headers", problem, limit=limits.headers)
-    if sum(len(name) + len(value) for name, value in headers) > limits.header_bytes:
+    if size > limits.header_bytes:
         problem = f"at most {limits.header_bytes} bytes"
         raise RequestRefused(431, "headers", problem, limit=limits.header_bytes)
 

@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from diptych.errors import InvalidInput, InvalidToken, LimitExceeded, TokenFromAnotherHistory
 from diptych.store.limits import MAX_VERSION
@@ -21,9 +22,18 @@ RAW_STALE: Final = STALE.lower().encode()
 RAW_AS_OF: Final = AS_OF.lower().encode()
 COOKIE: Final = "diptych-token"
 
+_LOOKED_AT: Final = frozenset([RAW_TOKEN, b"idempotency-key", b"if-match", b"cookie"])
 _KEYS: Final = UUID("6b1d7f5e-4a39-5d0c-9c55-8f1f0e7a2b64")
 _MAX_KEY: Final = 255
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"')
+
+
+class Sent(Headers):
+    """Those headers of a request that the edge looks at; and whether they came encrypted."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(raw=[pair for pair in scope["headers"] if pair[0] in _LOOKED_AT])
+        self.secure: bool = scope["scheme"] == "https"
 
 
 def token_of(headers: Headers) -> Token | None:
