@@ -15,6 +15,7 @@ from benchmarks import (
     postgres_processes,
     postgres_stall,
     postgres_waiting,
+    rebuild,
     snapshots,
     telemetry,
     waiting,
@@ -34,6 +35,7 @@ POSTGRES = {
     "postgres_folding": postgres_folding,
     "postgres_waiting": postgres_waiting,
     "postgres_stall": postgres_stall,
+    "rebuild": rebuild,
     "snapshots": snapshots,
 }
 GROUPS = {"sqlite": SQLITE, "postgres": POSTGRES}

@@ -138,7 +138,7 @@ class Builder:
 async def retake(candidate: Candidate, means: Means, *, holder: str) -> None:
     """Its projectors, in this process, have moved it: go on from where they left it.
 
-    Raises: RebuildRunning: another process has taken over.
+    Raises: RebuildRunning: another process has taken over. ViewPaused.
     """
     found: list[Checkpoint] = []
     async with means.database.transaction() as tx:
@@ -147,6 +147,7 @@ async def retake(candidate: Candidate, means: Means, *, holder: str) -> None:
             taken = await take_over(tx, slot, holder=holder, log_id=log_id, at=at)
             if taken is None:
                 raise RebuildRunning(slot.view, holder="another process")
+            taken.require_unpaused()
             found.append(taken.checkpoint)
     candidate.checkpoints = tuple(found)
 

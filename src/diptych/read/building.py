@@ -1,11 +1,12 @@
 """`Building`: brings candidates to the head of the log, those at one place by one reading."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from diptych.codec import Events
 from diptych.errors import (
@@ -39,6 +40,26 @@ class _Failed(Exception):
         self.candidate = candidate
 
 
+_Families = tuple[Events[Any], ...]
+_Prepared = tuple[Candidate, Write]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of the log with its events as objects, or what kept them from being decoded."""
+
+    page: LogPage
+    decoded: Mapping[_Families, Sequence[Decoded] | Exception]
+
+    @property
+    def scanned(self) -> Point:
+        return self.page.scanned
+
+    @property
+    def head(self) -> int:
+        return self.page.head
+
+
 @dataclass(frozen=True, slots=True)
 class Building:
     """Pages as a projector's: rows and checkpoints in one transaction, under the builder's epoch.
@@ -70,45 +91,80 @@ class Building:
                 await self._project(each)
 
     async def _build(self, group: list[Candidate]) -> None:
-        """One reading of the log for all of them; those that fail are left to their projectors."""
-        while group:
-            started = _time()
-            with held_off():
-                page, failed = await self._turn(group)
-            if failed is not None:
-                failed.by_projectors = True
-                group.remove(failed)
-                continue
-            self.meter.at(page.scanned.position, page.head)
-            if page.scanned.position >= page.head:
-                return
-            await self.throttle.pause(head=page.head, worked=_time() - started)
+        """One reading of the log for all of them; those that fail are left to their projectors.
 
-    async def _turn(self, group: Sequence[Candidate]) -> tuple[LogPage, Candidate | None]:
-        page = await self._read(group)
-        failpoint("rebuild.after_read")
+        The next page is read and decoded while a page is written: where the database is another
+        process, both have something to do.
+        """
+        next_one: asyncio.Task[_Page] | None = None
         try:
-            if page.scanned.position > group[0].point.position:
-                await self._finish(group, page)
-        except _Failed as failed:
-            return page, failed.candidate
-        return page, None
+            while group:
+                started = _time()
+                with held_off():
+                    page = await (next_one or self._read(group, group[0].point))
+                    next_one = None
+                    failpoint("rebuild.after_read")
+                    try:
+                        writes = await self._prepare(group, page)
+                        if page.scanned.position < page.head:
+                            next_one = asyncio.create_task(self._read(group, page.scanned))
+                        await self._write(writes, page)
+                    except _Failed as failed:
+                        failed.candidate.by_projectors = True
+                        group.remove(failed.candidate)
+                        await _dropped(next_one)
+                        next_one = None
+                        continue
+                self.meter.at(page.scanned.position, page.head)
+                if next_one is None:
+                    return
+                await self.throttle.pause(head=page.head, worked=_time() - started)
+        finally:
+            await _dropped(next_one)
 
-    async def _read(self, group: Sequence[Candidate]) -> LogPage:
+    async def _read(self, group: Sequence[Candidate], after: Point) -> _Page:
+        """A page, decoded once for all views that declare the same families."""
         categories = frozenset[str]().union(*(each.model.categories for each in group))
-        point, limit = group[0].point, self.throttle.limit
         try:
-            return await self.means.store.read(after=point, limit=limit, categories=categories)
+            page = await self.means.store.read(
+                after=after, limit=self.throttle.limit, categories=categories
+            )
         except HistoryDiverged as error:
-            name = group[0].model.name
-            raise CheckpointDiverged(name, position=point.position) from error
+            raise CheckpointDiverged(group[0].model.name, position=after.position) from error
+        decoded: dict[_Families, Sequence[Decoded] | Exception] = {}
+        for candidate in group:
+            families = candidate.model.families
+            if families not in decoded:
+                try:
+                    decoded[families] = await decoded_for(candidate, page, of=categories)
+                except FAULTS as error:
+                    decoded[families] = error
+        return _Page(page, decoded)
 
-    async def _finish(self, group: Sequence[Candidate], page: LogPage) -> None:
+    async def _prepare(self, group: Sequence[Candidate], page: _Page) -> list[_Prepared]:
+        """Raises: _Failed."""
+        if page.scanned.position <= group[0].point.position:
+            return []
+        found: list[_Prepared] = []
+        async with self.means.database.snapshot(projecting=True) as snapshot:
+            for candidate in group:
+                decoded = page.decoded[candidate.model.families]
+                if isinstance(decoded, Exception):
+                    raise _Failed(candidate) from decoded
+                try:
+                    write = await candidate.bound.prepare(snapshot, decoded)
+                except FAULTS as error:
+                    raise _Failed(candidate) from error
+                found.append((candidate, write))
+        return found
+
+    async def _write(self, writes: Sequence[_Prepared], page: _Page) -> None:
         """Rows and checkpoints of all of them, in one transaction.
 
         Raises: _Failed.
         """
-        writes = await self._prepare(group, page)
+        if not writes:
+            return
         async with self.means.database.transaction() as tx:
             started = _time()
             failpoint("rebuild.before_write")
@@ -117,8 +173,8 @@ class Building:
                 await _write(tx, candidate, write)
             failpoint("rebuild.before_commit")
         failpoint("rebuild.after_commit")
-        self.throttle.wrote(len(page.events), seconds=_time() - started)
-        for candidate in group:
+        self.throttle.wrote(len(page.page.events), seconds=_time() - started)
+        for candidate, _ in writes:
             moved = (replace(each, point=page.scanned) for each in candidate.checkpoints)
             candidate.checkpoints = tuple(moved)
 
@@ -127,30 +183,10 @@ class Building:
 
         Raises: RebuildRunning: another process has taken over. ViewPaused.
         """
-        at, name = self.means.clock.now().isoformat(), candidate.model.name
+        at = self.means.clock.now().isoformat()
         for checkpoint in candidate.checkpoints:
             if not await tx.advance(checkpoint, to, at=at):
-                if (since := await paused_since(tx, name)) is not None:
-                    raise ViewPaused(name, since=since, reached=checkpoint.point.position)
-                raise RebuildRunning(name, holder="another process")
-
-    async def _prepare(
-        self, group: Sequence[Candidate], page: LogPage
-    ) -> list[tuple[Candidate, Write]]:
-        """Each event is decoded once for all views that declare the same families."""
-        known: dict[tuple[Events[Any], ...], Sequence[Decoded]] = {}
-        writes: list[tuple[Candidate, Write]] = []
-        async with self.means.database.snapshot(projecting=True) as snapshot:
-            for candidate in group:
-                families = candidate.model.families
-                try:
-                    if families not in known:
-                        known[families] = await decoded_for(candidate, page)
-                    write = await candidate.bound.prepare(snapshot, known[families])
-                except FAULTS as error:
-                    raise _Failed(candidate) from error
-                writes.append((candidate, write))
-        return writes
+                await refuse_overtaken(tx, candidate)
 
     async def _project(self, candidate: Candidate) -> None:
         """By ordinary projectors, until they are at the head.
@@ -165,14 +201,34 @@ class Building:
             while (at := min(each.point.position for each in running)) < head:
                 self.meter.at(at, head)
                 await asyncio.wait(tasks, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
-                for projector, task in zip(running, tasks, strict=True):
-                    _require_going(projector, task)
+                await self._require_going(candidate, running, tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self.meter.at(head, head)
         await retake(candidate, self.means, holder=self.holder)
+
+    async def _require_going(
+        self,
+        candidate: Candidate,
+        running: Sequence[Projector],
+        tasks: Sequence[asyncio.Task[None]],
+    ) -> None:
+        """Raises: ProjectionStopped, ViewPaused, RebuildRunning."""
+        for projector, task in zip(running, tasks, strict=True):
+            if task.done():
+                if projector.stopped is not None:
+                    raise projector.stopped
+                await retake(candidate, self.means, holder=self.holder)  # raises why it has ended
+
+
+async def refuse_overtaken(tx: Transaction, candidate: Candidate) -> NoReturn:
+    """Its checkpoint is not as we left it. Raises: ViewPaused, RebuildRunning."""
+    name, reached = candidate.model.name, candidate.point.position
+    if (since := await paused_since(tx, name)) is not None:
+        raise ViewPaused(name, since=since, reached=reached)
+    raise RebuildRunning(name, holder="another process")
 
 
 async def _write(tx: Transaction, candidate: Candidate, write: Write) -> None:
@@ -184,22 +240,26 @@ async def _write(tx: Transaction, candidate: Candidate, write: Write) -> None:
         raise _Failed(candidate) from error
 
 
-async def decoded_for(candidate: Candidate, page: LogPage) -> Sequence[Decoded]:
-    """The events of a page that are of its categories.
+async def decoded_for(
+    candidate: Candidate, page: LogPage, *, of: AbstractSet[str]
+) -> Sequence[Decoded]:
+    """The events of its categories, from a page that has those `of` some.
 
     Raises: UnknownEventType, UndecodableEvent.
     """
     categories = candidate.model.categories
+    if categories >= of:
+        return await candidate.model.decode(page.events)
     return await candidate.model.decode(
         [event for event in page.events if category_of(event.stream) in categories]
     )
 
 
-def _require_going(projector: Projector, task: asyncio.Task[None]) -> None:
-    if task.done():
-        if projector.stopped is not None:
-            raise projector.stopped
-        raise RebuildRunning(projector.model.name, holder="another process")
+async def _dropped(task: asyncio.Task[_Page] | None) -> None:
+    """Whatever it read was not needed, or not found."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _time() -> float:

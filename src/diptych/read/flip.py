@@ -27,10 +27,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from diptych.errors import ConsistencyTimeout, RebuildRunning
+from diptych.errors import ConsistencyTimeout
 from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate
-from diptych.read.building import Building, decoded_for
+from diptych.read.building import Building, decoded_for, refuse_overtaken
 from diptych.read.database import Transaction
 from diptych.read.failure import FAULTS
 from diptych.read.revision import slots_of
@@ -89,7 +89,7 @@ class Flip:
     async def _lock(self, tx: Transaction) -> Sequence[Point]:
         """Where the partitions of the serving revision are; none that shows another history.
 
-        Raises: RebuildRunning: the candidate is not ours any more.
+        Raises: RebuildRunning: the candidate is not ours any more. ViewPaused.
         """
         columns = CHECKPOINTS.c
         ours = (self.candidate.revision, self.candidate.replaces)
@@ -107,19 +107,19 @@ class Flip:
             .with_for_update()
         )
         mine = [row for row in rows if row.revision == self.candidate.revision]
-        self._require_ours(mine)
+        await self._require_ours(tx, mine)
         return [
             Point(row.position, row.event_id)
             for row in rows
             if row.revision == self.candidate.replaces and row.status != DIVERGED
         ]
 
-    def _require_ours(self, rows: Sequence[sa.Row[Any]]) -> None:
+    async def _require_ours(self, tx: Transaction, rows: Sequence[sa.Row[Any]]) -> None:
         known = [(each.epoch, each.point.position) for each in self.candidate.checkpoints]
         holders = {row.holder for row in rows}
         ours = holders == {self.building.holder}
         if not ours or [(row.epoch, row.position) for row in rows] != known:
-            raise RebuildRunning(self.candidate.model.name, holder="another process")
+            await refuse_overtaken(tx, self.candidate)
 
     async def _finish(self, tx: Transaction, goal: Point) -> bool:
         """Bring the candidate to `goal`, if that is near, with what this transaction sees."""
@@ -136,7 +136,8 @@ class Flip:
             return False
         events = [event for event in page.events if event.position <= goal.position]
         page = LogPage(events, goal, page.head)
-        write = await candidate.bound.prepare(tx, await decoded_for(candidate, page))
+        decoded = await decoded_for(candidate, page, of=candidate.model.categories)
+        write = await candidate.bound.prepare(tx, decoded)
         await self.building.advance(tx, candidate, goal)
         await write(tx)
         return True
