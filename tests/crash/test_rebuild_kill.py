@@ -53,8 +53,8 @@ async def test_kills_at_any_point_end_in_the_fold_over_the_log(place: Place) -> 
         asked = load.asked
         await Operations(side).rebuild(["accounts"])
         await wait_until(lambda: load.asked > asked)
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+        load.ends = True
+        await writing
         assert await all_accounts(side, await head_token(store)) == await expected_accounts(store)
         statuses = [each.status for each in await Operations(side).revisions()]
         assert statuses.count("serving") == 1

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
-from diptych.errors import ProjectionStopped, RebuildRunning, UnknownView
+from diptych.errors import ProjectionStopped, RebuildRunning, StorageBusy, UnknownView
 from diptych.failpoints import FailpointError, armed, fail
 from diptych.operations import Operations
 from diptych.read.builder import Builder
@@ -41,6 +42,8 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.test_projector_tables import QUERIES as SPEND_QUERIES
+from tests.integration.test_projector_tables import GetTotals, spend
 
 LONG = timedelta(seconds=20)
 
@@ -445,3 +448,36 @@ async def test_rebuilds_again_and_again(store: MemoryEventStore, any_database: A
         assert await all_accounts(side, await head_token(store)) == await expected_accounts(store)
         statuses = [status for _, status in await revisions(database)]
     assert statuses == ["retired"] * 3 + ["serving"]
+
+
+async def test_a_projection_in_sql_is_rebuilt_too(store: MemoryEventStore, tmp_path: Path) -> None:
+    """Its rows are counted; what they say is its own business."""
+    ids = await some_accounts(store, 5)
+    options: dict[str, Any] = {"models": [spend], "queries": SPEND_QUERIES, "lease_ttl": 0.5}
+    async with reading(store, path=tmp_path / "read.db", **options) as side:
+        await caught_up(side, store)
+        (rebuilt,) = await Operations(side).rebuild(["spend"])
+        found = rebuilt.verification
+        assert found is not None
+        assert (found.finding, found.compared) == (False, 0)
+        assert [(each.rows, each.before) for each in found.counted] == [(1, 1), (0, 0)]
+        token = await append(store, Deposited(ids[0], 2))
+        assert await side.query(GetTotals(), at_least=token) == {2: 16}
+        await Operations(side).drop_revision(1)
+        assert await side.query(GetTotals(), at_least=token) == {2: 16}
+
+
+async def test_a_flip_that_met_another_transaction_head_on_is_tried_again(
+    store: MemoryEventStore, any_database: AnyDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    def met() -> None:
+        raise StorageBusy("it was in a deadlock with another transaction")
+
+    await some_accounts(store, 3)
+    async with process(store, any_database()) as side:
+        await caught_up(side, store)
+        with armed("flip.before_commit", met, times=2):
+            (rebuilt,) = await Operations(side).rebuild(["accounts"])
+        assert rebuilt.serving
+        assert await all_accounts(side) == await expected_accounts(store)
+    assert caplog.text.count("a flip is tried again") == 2

@@ -20,6 +20,7 @@ the builder is killed meanwhile, live workers take it back.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +28,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from diptych.errors import ConsistencyTimeout
+from diptych.errors import ConsistencyTimeout, StorageBusy
 from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate
 from diptych.read.building import Building, decoded_for, refuse_overtaken
@@ -37,6 +38,8 @@ from diptych.read.revision import slots_of
 from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, RETIRED, REVISIONS, SERVING
 from diptych.read.standings import checkpoint_of
 from diptych.store.contract import LogPage, Point
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 100
 _INSIDE: Final = 1_000
@@ -67,6 +70,9 @@ class Flip:
                 at = await self._try()
             except FAULTS:
                 at, self.candidate.by_projectors = None, True
+            except StorageBusy as error:
+                at = None  # a worker that takes or gives several slots may meet us head-on
+                _log.warning("a flip is tried again: %s", error)
             if at is not None:
                 failpoint("flip.after_commit")
                 return at
