@@ -60,6 +60,8 @@ def test_a_field_that_is_gone_breaks_with_the_line_to_write(tmp_path: Path) -> N
             ' upcasters=[Upcast("OrderShipped", "OrderShipped.v2", change=…)]'
         ),
     ]
+    for line in asked.stdout.splitlines():
+        assert line in Path("docs/how-to/evolve.md").read_text()
     before = path.read_text()
     assert check(path, "--write").returncode == 3
     assert json.loads(path.read_text()) == json.loads(before)

@@ -5,7 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from diptych import Application, Rejected
+from diptych import Application, RecordedEvent, Rejected
+from diptych.flow.reaction import Reaction
+from diptych.testing.waiting import wait_until
 from examples.orders.app import shop
 from examples.orders.order import (
     CancelOrder,
@@ -13,6 +15,7 @@ from examples.orders.order import (
     OrderAlreadyShipped,
     OrderCancelled,
     OrderCreated,
+    OrderEvent,
     OrderItemAdded,
     OrderShipped,
     ShipOrder,
@@ -75,6 +78,19 @@ async def test_views_are_built_from_old_logs(log: str, version: int) -> None:
     )
     assert cancelled
     assert (cancelled.status.value, cancelled.customer_name) == ("cancelled", "Zoë Ångström")
+
+
+@pytest.mark.parametrize("version", versions())
+async def test_reactions_follow_old_logs(log: str, version: int) -> None:
+    handled: list[type] = []
+
+    async def handle(event: OrderEvent, recorded: RecordedEvent) -> None:
+        handled.append(type(event))
+
+    reaction = Reaction("watch", events=[order_events], handle=handle, start="beginning")
+    async with Application(log=log, reactions=[reaction]):
+        await wait_until(lambda: len(handled) == len(KINDS))
+    assert sorted(handled, key=str) == sorted(KINDS, key=str)
 
 
 @pytest.mark.parametrize("version", versions())

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 from diptych import Application, Decider, EventData, Events, Query, RecordedEvent, View, answer
+from diptych.flow.reaction import Reaction
 from diptych.read.database import ReadDatabase
 from diptych.store.contract import Append, EventStore, Write
+from diptych.testing.waiting import wait_until
 from diptych.upcast import Upcast
 from tests.integration.conftest import AnyDatabase
 
@@ -128,6 +130,20 @@ async def test_deciders_fold_what_old_events_stand_for(
         outcome = await app.dispatch(Look("a"))
         assert outcome.version == 4
         assert await app.query(GetRow("a"), at_least=outcome.token) == Row("a", 6, 2)
+
+
+async def test_reactions_are_given_what_old_events_stand_for(any_store: EventStore) -> None:
+    await fill(any_store)
+    handled: list[tuple[object, str, int]] = []
+
+    async def handle(event: Paid | Shipped, recorded: RecordedEvent) -> None:
+        handled.append((event, recorded.stream, recorded.version))
+
+    reaction = Reaction("watch", events=[order_events], handle=handle, start="beginning")
+    async with Application(log=any_store, reactions=[reaction]):
+        await wait_until(lambda: len(handled) == 5)
+    of_a = [(event, version) for event, stream, version in handled if stream == "order-a"]
+    assert of_a == [(Paid("a", 3), 1), (Shipped("a"), 1), (Shipped("a"), 3)]
 
 
 async def test_the_log_tells_what_old_events_stand_for(any_store: EventStore) -> None:
