@@ -9,10 +9,14 @@ from itertools import chain
 import pytest
 
 from diptych.errors import DiptychError
+from diptych.store.contract import START
+from diptych.store.cursors import cursors_of
 from diptych.testing.conformance import (
+    CursorConformance,
     DurableConformance,
     EventStoreConformance,
     SharedConformance,
+    SharedCursorConformance,
     steps,
 )
 from tests.conformance.defects import (
@@ -20,8 +24,10 @@ from tests.conformance.defects import (
     commands,
     conditions,
     crowding,
+    cursors,
     keeping,
     loading,
+    parking,
     points,
     reading,
     snapshots,
@@ -34,8 +40,10 @@ _MODULES = (
     commands,
     conditions,
     crowding,
+    cursors,
     keeping,
     loading,
+    parking,
     points,
     reading,
     snapshots,
@@ -44,7 +52,13 @@ _MODULES = (
 _RED = AssertionError, pytest.fail.Exception, DiptychError, asyncio.CancelledError
 
 
-class Everything(EventStoreConformance, DurableConformance, SharedConformance):
+class Everything(
+    EventStoreConformance,
+    DurableConformance,
+    SharedConformance,
+    CursorConformance,
+    SharedCursorConformance,
+):
     __test__ = False
 
 
@@ -70,6 +84,9 @@ async def _run(name: str, store: type[Opening]) -> None:
             given[parameter] = (lambda: store(disk)) if parameter == "new_store" else opening
             if parameter != "new_store":
                 await openings.enter_async_context(steps.opened(opening))
+            if parameter == "cursors":
+                given[parameter] = cursors_of(opening)
+                await given[parameter].register("mail", START)
         await test(**given)
 
 

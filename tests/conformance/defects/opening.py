@@ -23,6 +23,23 @@ class Disk:
             await self.log.open()
 
 
+class Kept:
+    """Passes every call on to the cursors of the log."""
+
+    def __init__(self, opening) -> None:
+        self.opening, self.inner = opening, opening.log.cursors
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def row(self, name):
+        return self.inner._row(name)
+
+    def now(self, held):
+        """As if it had not been superseded."""
+        return replace(held, epoch=self.row(held.name).epoch)
+
+
 class Opening:
     """Passes every call on to the log of its disk.
 
@@ -31,6 +48,7 @@ class Opening:
 
     fails: frozenset[str] = frozenset()
     hangs = False
+    Kept = Kept
 
     def __init__(self, disk: Disk) -> None:
         self.disk, self.log = disk, disk.log
@@ -58,6 +76,11 @@ class Opening:
     def snapshots(self):
         self.must_be_open()
         return self.log.snapshots
+
+    @property
+    def cursors(self):
+        self.must_be_open()
+        return self.Kept(self)
 
     async def open(self):
         await self.disk.open()
