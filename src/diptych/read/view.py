@@ -155,7 +155,7 @@ class View(ReadModel, Generic[Row]):
         parts = (*keying.parts, *_split(name, partitions))
         super().__init__(
             name,
-            events=_families(name, events, source, rebuild=rebuild),
+            events=_families(name, events, source, own=(rebuild, on_error)),
             rule=(project, keys),
             version=version,
             shape=(row, fields, self.shape.indexes, self.shape.search, *parts),
@@ -222,14 +222,20 @@ class View(ReadModel, Generic[Row]):
 
 
 def _families(
-    name: str, events: Sequence[Events[Any]], source: View[Any] | None, *, rebuild: Rebuild
+    name: str,
+    events: Sequence[Events[Any]],
+    source: View[Any] | None,
+    *,
+    own: tuple[Rebuild, OnError],
 ) -> Sequence[Events[Any]]:
     if (source is None) == (not events):
         raise ConfigurationError(f"view {name}: write either events= or source=")
     if source is None:
         return events
-    if rebuild != "auto":
-        raise ConfigurationError(f"view {name}: it is rebuilt with {source!r}: say rebuild= there")
+    if own != ("auto", "stop"):
+        raise ConfigurationError(
+            f"view {name} is rebuilt and parked with {source!r}: say rebuild= and on_error= there"
+        )
     if source.partitions > 1:
         raise ConfigurationError(
             f"view {name} is over {source!r}, which has partitions: its rows are changed by several"
