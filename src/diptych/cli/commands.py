@@ -4,6 +4,7 @@ from importlib import metadata
 
 import click
 
+from diptych.cli.audit import audit
 from diptych.cli.check import check
 from diptych.cli.command import add
 from diptych.cli.completion import completion
@@ -11,6 +12,8 @@ from diptych.cli.doctor import doctor
 from diptych.cli.events import show, stream, tail
 from diptych.cli.importing import import_events
 from diptych.cli.migrate import migrate
+from diptych.cli.parked import discard_parked, list_parked, retry_parked, show_parked
+from diptych.cli.pausing import pause, resume
 from diptych.cli.rebuild import rebuild
 from diptych.cli.revisions import drop_revisions, list_revisions
 from diptych.cli.run import run
@@ -62,6 +65,11 @@ def revisions() -> None:
     """List and drop what was built for views, by this code and by others."""
 
 
+@diptych.group()
+def parked() -> None:
+    """List, retry and discard events that views have set aside."""
+
+
 add(diptych, "run", run)
 add(diptych, "status", status)
 add(diptych, "import", import_events)
@@ -79,3 +87,11 @@ add(diptych, "rebuild", rebuild)
 add(diptych, "why", why)
 add(revisions, "list", list_revisions)
 add(revisions, "drop", drop_revisions)
+
+add(diptych, "audit", audit)
+add(diptych, "pause", pause)
+add(diptych, "resume", resume)
+add(parked, "list", list_parked)
+add(parked, "show", show_parked)
+add(parked, "retry", retry_parked)
+add(parked, "discard", discard_parked)

@@ -67,6 +67,9 @@ def _view_facts(view: ViewStatus) -> dict[str, object]:
         "lag_seconds": view.lag,
         "max_lag_seconds": view.max_lag,
         "error": view.error,
+        "paused_at": view.paused_at,
+        "paused_reason": view.paused_reason,
+        "parked_keys": view.parked_keys,
         "slots": [
             {"partition": each.partition, "position": each.position, "holder": each.holder}
             for each in view.slots

@@ -1,5 +1,6 @@
 """`diptych rebuild`: views again from the log, beside those that serve."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from diptych.cli.output import Output
 from diptych.cli.plain import plain
 from diptych.cli.progress import progress
 from diptych.cli.views import ALL, SOME_VIEWS, chosen
+from diptych.errors import InvalidInput
 from diptych.read.rebuild import Rebuilt
 from diptych.read.verify import Difference, Verification
 
@@ -24,6 +26,8 @@ from diptych.read.verify import Difference, Verification
     is_flag=True,
     help="Do not let a view serve that differs from the one before, though its rule is the same.",
 )
+@click.option("--key", help="Only the row under this key, in its place, from the whole log.")
+@click.option("--tenant", default="", metavar="TENANT", help="With --key: whose row it is.")
 async def rebuild(
     app: Application,
     out: Output,
@@ -32,6 +36,8 @@ async def rebuild(
     all_of_them: bool,
     full_speed: bool,
     only_if_equal: bool,
+    key: str | None,
+    tenant: str,
 ) -> int:
     """Build views again from the beginning of the log, all of them by one reading.
 
@@ -44,6 +50,8 @@ async def rebuild(
     though its rule is the same; 1, 2 as always.
     """
     names = chosen(app, views, all_of_them=all_of_them)
+    if key is not None:
+        return await _row(app, out, names, key=key, tenant=tenant)
     async with app:
         with progress(out) as tell:
             done = await app.operations.rebuild(
@@ -55,6 +63,37 @@ async def rebuild(
             out.say(line)
     found = any(each.verification is not None and each.verification.finding for each in done)
     return FOUND if found else DONE
+
+
+async def _row(
+    app: Application, out: Output, names: tuple[str, ...], *, key: str, tenant: str
+) -> int:
+    if len(names) != 1:
+        raise click.UsageError("--key belongs to one view")
+    async with app:
+        with progress(out) as tell:
+            given = parsed(key)
+            done = await app.operations.rebuild_key(
+                names[0], given, tenant=tenant, on_progress=tell
+            )
+    out.json(done)
+    fields = f" in {', '.join(done.fields)}" if done.fields else ""
+    was = f"had been {done.problem}{fields}" if done.problem else "was right"
+    out.say(f"{done.view}: the row {'/'.join(done.key)} {was}; it is what the log says")
+    return DONE
+
+
+def parsed(key: str) -> object:
+    """A key of several fields is given as a JSON array.
+
+    Raises: InvalidInput: it begins as one, and is none.
+    """
+    if not key.startswith("["):
+        return key
+    try:
+        return tuple(json.loads(key))
+    except ValueError as error:
+        raise InvalidInput("key", "begins as a JSON array, and is none") from error
 
 
 def _facts(done: Rebuilt) -> dict[str, object]:
