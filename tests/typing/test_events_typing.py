@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
 
 from diptych.codec import Events
 from diptych.messages import RecordedEvent
+from diptych.upcast import Upcast
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,20 @@ def decoded(family: Events[Opened | Closed], recorded: RecordedEvent) -> None:
 
 async def all_decoded(family: Events[Opened], batch: Sequence[RecordedEvent]) -> None:
     assert_type(await family.decode(batch), list[tuple[RecordedEvent, Opened]])
+
+
+def renamed(old: dict[str, Any]) -> dict[str, Any]:
+    return old
+
+
+def split(old: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [("a", old)]
+
+
+def upcasters() -> None:
+    assert_type(Upcast("Old", "Opened", change=renamed), Upcast)
+    Upcast("Old", "Opened")
+    Upcast("Old", ("Opened", "Closed"), change=split)
+    Upcast("Old", ())
+    Upcast("Old", "Opened", change=split)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Upcast("Old", ("Opened", "Closed"), change=renamed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
