@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeVar
 from diptych.errors import ConfigurationError, NoHandler
 from diptych.read.consistency import Consistency, newer
 from diptych.read.database import ReadDatabase, Snapshot
+from diptych.read.missing import Asked, Missing, missing_of
 from diptych.read.model import Bound, ReadModel
 from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.rows import Rows
@@ -74,10 +75,12 @@ class QueryBus:
                 lack = consistency.lack(snapshot.standings, reads, at_least)
                 over = over or (lack is not None and lack.stop is not None)
                 if lack is None or (over and on_timeout == "stale" and lack.servable):
-                    rows = self._rows(handler, snapshot, tenant)
-                    value: R = await handler.call(query, rows)
-                    as_of = consistency.as_of(snapshot.standings)
-                    return Answer(value, as_of, lack is not None, newer(as_of, at_least))
+                    asked = Asked(tenant, at_least, on_timeout == "stale")
+                    missing = await missing_of(snapshot, asked, homes=self._homes_of(handler))
+                    value: R = await handler.call(query, self._rows(handler, snapshot, missing))
+                    as_of = missing.as_of(consistency.as_of(snapshot.standings))
+                    stale = lack is not None or missing.stale
+                    return Answer(value, as_of, stale, newer(as_of, at_least))
             if over:
                 raise lack.error(timeout)
             woken = await consistency.wait(lack, seconds=min(deadline - loop.time(), _LOOK_AGAIN))
@@ -87,12 +90,16 @@ class QueryBus:
             over = loop.time() >= deadline
             attempts += 1
 
-    def _rows(self, handler: QueryHandler, snapshot: Snapshot, tenant: str) -> Rows:
+    def _homes_of(self, handler: QueryHandler) -> dict[ReadModel, ReadModel]:
+        return {model: self._homes[model] for model in handler.reads}
+
+    def _rows(self, handler: QueryHandler, snapshot: Snapshot, missing: Missing) -> Rows:
         bound = {
             model: self._bind(model, snapshot.standings[self._homes[model].wanted].revision)
             for model in handler.reads
         }
-        return Rows(snapshot, database=self._database, bound=bound, tenant=tenant)
+        tenant, database = missing.tenant, self._database
+        return Rows(snapshot, database=database, bound=bound, tenant=tenant, missing=missing)
 
     def _bind(self, model: ReadModel, revision: int) -> Bound:
         """Kept for each revision: the snapshot says which of them serves."""

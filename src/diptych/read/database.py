@@ -12,7 +12,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged, InvalidInput, ProjectionStopped, StoreError
+from diptych.errors import (
+    CheckpointDiverged,
+    DiptychError,
+    InvalidInput,
+    ProjectionStopped,
+    ViewPaused,
+)
 from diptych.read.blocker import Blocker
 from diptych.read.table import ViewTable
 from diptych.store.contract import Point
@@ -53,19 +59,23 @@ class Checkpoint:
 class Stop:
     """Why a view, or the partition of it that was stopped first, does not go on from `reached`.
 
-    `position` is that of the event. `diverged`: it shows events that the log does not have.
+    `position` is that of the event. `diverged`: it shows events that the log does not have. With
+    `paused_at` it is no event: an operator has paused the view, and readiness says so by itself.
     """
 
     position: int
     reason: str
     diverged: bool
     reached: int
+    paused_at: str | None = None
 
     def bars(self, wanted: int) -> bool:
         """Whether the view will not get to a position; the other partitions may get further."""
         return self.diverged or self.reached < wanted
 
-    def error(self, view: str) -> StoreError:
+    def error(self, view: str) -> DiptychError:
+        if self.paused_at is not None:
+            return ViewPaused(view, since=self.paused_at, reached=self.reached)
         if self.diverged:
             return CheckpointDiverged(view, position=self.position)
         return ProjectionStopped(view, position=self.position, reason=self.reason)
@@ -76,13 +86,14 @@ class Standing:
     """How a view stands in one snapshot: which revision serves it, and how far that one is.
 
     `serving` is False until the revision has once caught up. With several partitions `point` is
-    that of the last one, and `stop` that of any of them.
+    that of the last one, and `stop` that of any of them. `parked` counts keys, of all tenants.
     """
 
     revision: int
     serving: bool
     point: Point
     stop: Stop | None = None
+    parked: int = 0
 
 
 class Loading(Protocol):

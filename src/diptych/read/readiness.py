@@ -192,7 +192,7 @@ class _Looking:
     def _state(
         self, target: Target, standing: Standing, lag: timedelta, seen: Collection[Seen]
     ) -> State:
-        if standing.stop is not None:
+        if standing.stop is not None and standing.stop.paused_at is None:
             return State.STOPPED
         if not standing.serving and target.model.rebuild != "auto" and not _is_held(seen):
             return State.UNBUILT

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from diptych.errors import ConfigurationError, InvalidInput
 from diptych.read.bound_view import BoundView
 from diptych.read.database import ReadDatabase, Snapshot
+from diptych.read.missing import Missing
 from diptych.read.model import Bound, ReadModel
 from diptych.read.page import (
     Page,
@@ -50,14 +51,16 @@ class Rows:
         database: ReadDatabase,
         bound: Mapping[ReadModel, Bound],
         tenant: str,
+        missing: Missing | None = None,
     ) -> None:
         self.tenant = tenant
         self._snapshot, self._database, self._bound = snapshot, database, bound
+        self._missing = missing
 
     async def get(self, view: View[Row], key: object) -> Row | None:
         """The row with this key; a tuple for a key of several fields.
 
-        Raises: InvalidInput: the key does not fit.
+        Raises: InvalidInput: the key does not fit. KeyParked: events of it are parked.
         """
         found = await self.get_versioned(view, key)
         return None if found is None else found.row
@@ -65,9 +68,11 @@ class Rows:
     async def get_versioned(self, view: View[Row], key: object) -> Versioned[Row] | None:
         """The row with this key, its version and position.
 
-        Raises: InvalidInput: the key does not fit.
+        Raises: InvalidInput: the key does not fit. KeyParked: events of it are parked.
         """
         bound = self._view(view)
+        if self._missing is not None:
+            await self._missing.in_row(view, bound, key)
         values: Any = await self._snapshot.get(bound.table, bound.driver_key(self.tenant, key))
         if values is None:
             return None
@@ -96,7 +101,9 @@ class Rows:
             InvalidInput: an order that is not one of `view.sortable`, a number out of range.
             LimitExceeded: more than 500 rows a page, too deep by number, a search too long.
             InvalidCursor: the cursor was changed, or belongs to another query.
+            KeyParked: events that the client's token has seen are parked, and may belong here.
         """
+        self._all_of(view)
         if cursor is not None and page != 1:
             raise InvalidInput("page", "must be left out where there is a cursor")
         request = page_request(
@@ -162,8 +169,11 @@ class Rows:
         Of a view: its rows of this tenant, with the row's fields as columns. Of a projection: a
         declared table in the revision that serves; if it has rows of several tenants, filter by
         `tenant`.
+
+        Raises: KeyParked: events of a view that the client's token has seen are parked.
         """
         if isinstance(source, View):
+            self._all_of(source)
             view = self._view(source).table
             columns = [view.table.c[name] for name in view.fields]
             ours = view.table.c[TENANT] == self.tenant
@@ -176,6 +186,10 @@ class Rows:
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         """Run a reading statement of SQLAlchemy Core over `table(...)`, in the same snapshot."""
         return await self._snapshot.execute(statement)
+
+    def _all_of(self, view: View[Any]) -> None:
+        if self._missing is not None:
+            self._missing.in_all(view)
 
     def _view(self, view: View[Row]) -> BoundView[Row]:
         bound = self._found(view)

@@ -8,7 +8,15 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from diptych.read.database import Slot, Standing, Stop, Wanted
-from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, REVISIONS, SERVING, STOPPED
+from diptych.read.schema import (
+    BUILDING,
+    CHECKPOINTS,
+    DIVERGED,
+    REVISIONS,
+    SERVING,
+    STOPPED,
+    VIEWS,
+)
 from diptych.store.contract import Point
 
 MINE: Final = ("of_view", "of_revision", "of_partition", "of_epoch", "of_position", "of_acts")
@@ -71,11 +79,14 @@ def select_standings(wanted: Sequence[Wanted]) -> sa.Select[Any]:
         CHECKPOINTS.c.status,
         CHECKPOINTS.c.error_position,
         CHECKPOINTS.c.error,
+        VIEWS.c.paused_at,
+        CHECKPOINTS.c.parked_keys,
     ]
     same_view = CHECKPOINTS.c.view == REVISIONS.c.view
     same_revision = CHECKPOINTS.c.revision == REVISIONS.c.id
     found: sa.Select[Any] = sa.select(*columns)
     found = found.join(CHECKPOINTS, sa.and_(same_view, same_revision))
+    found = found.outerjoin(VIEWS, VIEWS.c.view == REVISIONS.c.view)
     return found.where(ours, _OF_USE).order_by(CHECKPOINTS.c.position)
 
 
@@ -85,20 +96,30 @@ def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
     While a revision is built anew beside the one that serves, the serving one counts.
     """
     found: dict[Wanted, Standing] = {}
-    for view, fingerprint, revision, status, position, event_id, *state in rows:
+    for view, fingerprint, revision, status, position, event_id, *state, parked in rows:
         wanted, serving = Wanted(view, fingerprint), status == SERVING
         known, stop = found.get(wanted), _stop(*state, reached=position)
         if known is None or (serving and not known.serving):
-            found[wanted] = Standing(revision, serving, Point(position, _uuid(event_id)), stop)
-        elif stop and revision == known.revision and (known.stop is None or stop.diverged):
-            found[wanted] = replace(known, stop=stop)
+            point = Point(position, _uuid(event_id))
+            found[wanted] = Standing(revision, serving, point, stop, parked)
+        elif revision == known.revision and (stop or parked):
+            known = replace(known, parked=known.parked + parked)
+            worse = stop is not None and (known.stop is None or stop.diverged)
+            found[wanted] = replace(known, stop=stop) if worse else known
     return found
 
 
-def _stop(status: str, position: int | None, error: str | None, *, reached: int) -> Stop | None:
+def _stop(
+    status: str,
+    position: int | None,
+    error: str | None,
+    paused_at: str | None,
+    *,
+    reached: int,
+) -> Stop | None:
     if status in {STOPPED, DIVERGED}:
         return Stop(position or 0, error or "", status == DIVERGED, reached)
-    return None
+    return None if paused_at is None else Stop(0, "", False, reached, paused_at)
 
 
 def _uuid(value: Any) -> UUID | None:
