@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from diptych.errors import ConfigurationError, NotAView
+from diptych.errors import ConfigurationError, NotAView, UnknownView
+from diptych.flow.acts import ReactionActs
 from diptych.flow.side import FlowSide
 from diptych.flow.status import ReactionStatus
 from diptych.read.audit import Audited, HowToAudit, audit
@@ -41,6 +42,16 @@ class Operations:
     async def reactions(self) -> tuple[ReactionStatus, ...]:
         """How each reaction is, whichever process runs it."""
         return await self._flow.statuses() if self._flow else ()
+
+    def reaction(self, name: str) -> ReactionActs:
+        """What can be done with a reaction: retry, discard, pause.
+
+        Raises: UnknownView: the application has no reaction of this name.
+        """
+        known = self._flow.reactions if self._flow else {}
+        if self._flow is None or name not in known:
+            raise UnknownView(name, known=known)
+        return ReactionActs(name, self._flow)
 
     async def why(self, view: str) -> Explanation:
         """Why a view, or projection, is where it is, and what to do about it: the event and error

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from diptych.app import Application
 from diptych.errors import NotParked, StillParked, StoreError, UnknownView
 from diptych.failpoints import FailpointError, armed
 from diptych.flow.side import FlowSide
@@ -426,3 +427,33 @@ async def _append(store: EventStore, stream: str, event_type: str, data: bytes) 
 async def _parked(side: FlowSide, *, events: int) -> bool:
 
     return sum(each.events for each in await side.parked("mail")) == events
+
+
+async def test_an_operator_does_all_of_it_through_an_application_that_does_not_react(
+    store: MemoryEventStore,
+) -> None:
+    world = World(refuse=refusing(BAD))
+    reaction = mail(world, on_error="park")
+    await place(store, "order-1", 4)
+    operator = Application(log=store, reactions=[reaction], project=False)
+    async with reacting(store, reaction) as side, operator:
+        await until_saved(side, store)
+        acts = operator.operations.reaction("mail")
+        (parked,) = await acts.parked()
+        assert (parked.stream, parked.events, (await acts.status()).parked_events) == (
+            "order-1",
+            3,
+            3,
+        )
+        with pytest.raises(StillParked):
+            await acts.retry("order-1")
+        discard = await acts.discard("order-1", reason="a test order")
+        assert await acts.discarded() == (discard,)
+        await acts.pause(reason="the mail server moves")
+        assert (await acts.status()).state is ReactionState.PAUSED
+        assert await acts.resume()
+        with pytest.raises(NotParked):
+            await acts.retry()
+        with pytest.raises(UnknownView, match="mail"):
+            operator.operations.reaction("bill")
+        await store.open()

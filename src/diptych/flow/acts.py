@@ -1,0 +1,59 @@
+"""`ReactionActs`: what an operator does with one reaction; `app.operations.reaction(name)`."""
+
+from dataclasses import dataclass
+
+from diptych.flow.side import FlowSide
+from diptych.flow.status import ParkedStream, ReactionStatus
+from diptych.store.cursors import Discard
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionActs:
+    """Works beside whichever process runs the reaction, and where none does."""
+
+    name: str
+    side: FlowSide
+
+    async def status(self) -> ReactionStatus:
+        (found,) = [each for each in await self.side.statuses() if each.name == self.name]
+        return found
+
+    async def parked(self) -> tuple[ParkedStream, ...]:
+        """The streams that are set aside, in the order of the events that failed."""
+        return await self.side.parked(self.name)
+
+    async def retry(self, stream: str | None = None, *, tenant: str = "") -> int:
+        """Handle what is parked of a stream, in order, in this process; how many events it was.
+        Without a stream: let a reaction that has stopped go on, where it runs.
+
+        What is handled is parked no more, also if a later event fails again: what was done in the
+        world cannot be taken back.
+
+        Raises:
+            NotParked: nothing of it is parked, or the reaction has not stopped.
+            StillParked: an event failed again. It and all behind it stay as they are.
+        """
+        return await self.side.retry(self.name, stream=stream, tenant=tenant)
+
+    async def discard(self, stream: str | None = None, *, reason: str, tenant: str = "") -> Discard:
+        """Never handle what is parked of a stream; later events of it are handled. Without a
+        stream: never handle the event at which the reaction has stopped, and go on behind it.
+
+        It is recorded for ever, with the reason.
+
+        Raises: NotParked: nothing of it is parked, or no event has stopped the reaction.
+        """
+        return await self.side.discard(self.name, stream=stream, reason=reason, tenant=tenant)
+
+    async def discarded(self) -> tuple[Discard, ...]:
+        """All that was ever discarded, in the order in which it was."""
+        return await self.side.discarded(self.name)
+
+    async def pause(self, *, reason: str = "") -> None:
+        """Let nobody run it until it is resumed, restarts included. What has begun comes to its
+        end; when this returns nothing is under way."""
+        await self.side.pause(self.name, reason=reason)
+
+    async def resume(self) -> bool:
+        """Let it run again; False if it was not paused."""
+        return await self.side.resume(self.name)
