@@ -10,8 +10,8 @@ import pytest
 
 from diptych.read.database import ReadDatabase
 from diptych.read.postgres.database import PostgresReadDatabase
-from diptych.read.projector import _FIRST_PAUSE
 from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.read.trying import _FIRST_PAUSE
 from diptych.store.contract import EventStore
 from diptych.testing.clock import FixedClock
 from diptych.testing.redelivery import PagedLog
@@ -33,7 +33,7 @@ OWNERS = ("Ann", "Bea", "Cid")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diptych.read.projector._FIRST_PAUSE", _FIRST_PAUSE / 500)
+    monkeypatch.setattr("diptych.read.trying._FIRST_PAUSE", _FIRST_PAUSE / 500)
 
 
 async def write(log: PagedLog, chance: random.Random, ids: list[UUID]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -29,7 +30,17 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.owners import (
+    GetTables,
+    GetTurnovers,
+    expected_tables,
+    expected_turnovers,
+    owners,
+    turnovers,
+)
 from tests.integration.parked import parked_keys, parking_view
+from tests.integration.test_derived import GROUP, STICKY
+from tests.integration.test_derived import QUERIES as GROUP_QUERIES
 from tests.integration.test_rebuild import (
     caught_up,
     head_token,
@@ -214,3 +225,37 @@ async def test_what_an_earlier_rebuild_left_and_the_log_has_no_more_is_not_gone_
         (rebuilt,) = await operations.rebuild(["accounts"])
         assert rebuilt.serving
         assert rebuilt.revision > 3
+
+
+async def test_a_group_is_rebuilt_as_one_with_the_keys_that_its_streams_were_told(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """By the name of any of its views; those of the group and the sticky one in one reading."""
+    models, queries = [*GROUP, turnovers], [*GROUP_QUERIES, *STICKY]
+    database = any_database()
+    async with reading(
+        store, models=models, queries=queries, database=database, lease_ttl=0.5
+    ) as side:
+        for number in range(40):
+            account_id = UUID(int=number % 9)
+            await append(store, Opened(account_id, f"owner {number % 3}"), Deposited(account_id, 2))
+        await caught_up(side, store)
+        table = owners.bind(1, database.dialect).table.table
+        async with database.transaction() as tx:
+            await tx.execute(sa.update(table).values(balance=77))
+        group, sticky = await Operations(side).rebuild(["sizes", "turnovers", "owners"])
+        assert (group.view, sticky.view) == ("accounts", "turnovers")
+        assert group.verification is not None
+        changed = {(each.problem, each.fields) for each in group.verification.differences}
+        assert changed == {("changed", ("balance",))}
+        assert len(group.verification.counted) == 3
+        assert sticky.verification is not None
+        assert not sticky.verification.finding
+        assert len(sticky.verification.counted) == 2
+        assert await side.query(GetTables()) == await expected_tables(store)
+        assert await side.query(GetTurnovers()) == await expected_turnovers(store)
+        token = await append(store, Deposited(UUID(int=1), 5))
+        assert await side.query(GetTables(), at_least=token) == await expected_tables(store)
+        assert await side.query(GetTurnovers(), at_least=token) == await expected_turnovers(store)
+        await Operations(side).drop_revision(1)
+        assert len(await Operations(side).revisions()) == 3

@@ -112,15 +112,14 @@ class StickyKeys:
             stream = (recorded.tenant, recorded.stream)
             key = self._told_by(recorded, event)
             if key is not None:
-                now[stream], last[stream] = key, recorded
+                if stream not in now or now[stream] != key:
+                    now[stream], last[stream] = key, recorded
             elif stream not in now:
                 raise Unapplied(recorded.position) from self.rule.unknown(recorded)
             told.decoded.append((recorded, (event, now[stream])))
-        for stream, recorded in last.items():
-            if stream not in before:
-                told.new.append(self._values(now[stream], recorded))
-            elif before[stream] != now[stream]:
-                told.changed.append(self._values(now[stream], recorded))
+        for stream, recorded in last.items():  # so a row does not depend on where a page ended
+            rows = told.changed if stream in before else told.new
+            rows.append(self._values(now[stream], recorded))
         return told
 
     def _told_by(self, recorded: RecordedEvent, event: object) -> object | None:
