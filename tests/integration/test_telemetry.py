@@ -49,7 +49,7 @@ class TooMany(Rejected):
         super().__init__("the secret in the command")
 
 
-SECRET = 4711
+SECRET = 47_110_815_471_108  # so long that no id or time has it by chance
 
 
 def decide(command: Put, box: int) -> Sequence[WasPut]:
