@@ -223,6 +223,7 @@ async def test_there_are_no_false_alarms_while_everything_moves(
             if number % 7 == 0:
                 await append(any_store, Closed(person))
 
+    head = 0
     async with working(any_store, database, models=GROUP, queries=QUERIES) as operations:
         writing = asyncio.create_task(write())
         try:
