@@ -55,7 +55,7 @@ async def audit(
 
 
 def _lines(found: Audited) -> list[str]:
-    name = f"{found.view}: {found.rows:,} rows"
+    name = f"{found.view}: {found.rows:,} row{'' if found.rows == 1 else 's'}"
     if found.equal:
         return [f"{name}, all as the log says, up to {found.position:,}"]
     counts = {"missing": found.missing, "surplus": found.surplus, "different": found.different}

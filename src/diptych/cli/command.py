@@ -60,14 +60,24 @@ def _operated(option: str | None, argument: str | None) -> Application:
 
 
 def log_to(console: Console, level: int) -> None:
-    """Log lines on a console, with time and process where nobody looks."""
+    """Log lines on a console, with time and process where nobody looks; with tracebacks if
+    everything is logged, or `DIPTYCH_TRACEBACK` is set.
+    """
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console)
         form = "%(message)s"
     else:
         handler = logging.StreamHandler(console.file)
         form = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
+    if level > logging.INFO and not os.environ.get(TRACEBACK):
+        handler.addFilter(_without_traceback)
     logging.basicConfig(level=level, format=form, handlers=[handler], force=True)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """The line says what failed and where; what an error says may be a secret."""
+    record.exc_info = record.exc_text = None
+    return True
 
 
 def _code(work: Callable[[], Coroutine[Any, Any, int]], out: Output) -> int:

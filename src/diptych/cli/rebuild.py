@@ -111,7 +111,7 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     if done.verification is not None:
         yield from (f"  {line}" for line in _compared(done.verification))
     if done.parked:
-        yield f"  {done.parked:,} keys are parked: diptych parked list {done.view}"
+        yield f"  keys that are parked: {done.parked:,} (diptych parked list {done.view})"
 
 
 def _long(seconds: float) -> str:

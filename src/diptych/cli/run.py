@@ -33,7 +33,9 @@ _AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
     metavar="[HOST:]PORT",
     help="Answer Prometheus there, at /metrics. Without a host, only on this machine.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log what is not a warning as well.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Log what is not a warning as well, and tracebacks."
+)
 async def run(
     app: Application, out: Output, *, until_caught_up: bool, metrics: str | None, verbose: bool
 ) -> int:

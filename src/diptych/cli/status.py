@@ -97,6 +97,11 @@ def _show(found: Readiness, app: Application, out: Output) -> None:
 
 def _table(found: Readiness, app: Application) -> Group:
     errors = [Text(f"{view.name}: {view.error}") for view in found.views if view.error]
+    errors += [
+        Text(f"{view.name}: keys that are parked: {view.parked_keys:,}")
+        for view in found.views
+        if view.parked_keys
+    ]
     rows = (row for view in found.views for row in _rows(view))
     heading = Text(f"log {app.log.id}, head {found.head:,}")
     return Group(heading, table_of(_HEADINGS, rows), *errors)
