@@ -57,10 +57,8 @@ class QueryBus:
         timeout: timedelta,
         on_timeout: OnTimeout,
     ) -> Answer[R]:
-        """The answer, from a snapshot that shows `at_least`.
-
-        When the time is up it raises, or with `on_timeout="stale"` answers with what there is.
-        """
+        """The answer, from a snapshot that shows `at_least`. When the time is up it raises, or with
+        `on_timeout="stale"` answers with what there is."""
         handler = self._find(query)
         await asyncio.sleep(0)  # or who asks in a loop would keep everyone else from running
         if at_least is not None:
