@@ -2,9 +2,11 @@
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from diptych import Application, answer, handler
+from examples.orders.confirmations import confirmations
 from examples.orders.customers import GetCustomer, customers, get_customer
 from examples.orders.handlers import add_order_item, create_order
 from examples.orders.order import AddOrderItem, CreateOrder, orders
@@ -30,10 +32,11 @@ def shop(
     *,
     stock: Stock | None = None,
     project: bool = True,
+    outbox: Path | None = None,
 ) -> Application:
     """The order service; `stock` has enough of everything unless it says otherwise.
 
-    With `project=False` it answers from views that other processes build.
+    With `project=False` it answers only. Confirmations go to the folder `outbox`, if there is one.
     """
     stock = stock or Stock()
     return Application(
@@ -46,6 +49,7 @@ def shop(
             handler(AddOrderItem, partial(add_order_item, stock=stock)),
         ],
         views=[summaries, customers],
+        reactions=[confirmations(outbox)] if outbox else [],
         queries=[
             answer(GetOrder, get_order, reads=[summaries]),
             answer(GetCustomerOrders, get_customer_orders, reads=[summaries]),
@@ -59,4 +63,6 @@ def application(settings: Settings | None = None) -> Application:
     """As the settings say, by default those of the environment: `diptych run` is given this."""
     settings = settings or Settings.from_environment(os.environ)
     stock = Stock({SOLD_OUT: 0})
-    return shop(settings.log, settings.read, stock=stock, project=settings.project)
+    return shop(
+        settings.log, settings.read, stock=stock, project=settings.project, outbox=settings.outbox
+    )

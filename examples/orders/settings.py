@@ -10,13 +10,17 @@ MOST_WORKERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`workers` is how many processes answer; `project` whether they build the views as well."""
+    """`workers` is how many processes answer; `project` whether they build the views as well.
+
+    `outbox` is the folder for confirmations of orders; None: nobody gets any.
+    """
 
     port: int
     log: str
     read: str
     workers: int
     project: bool
+    outbox: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -33,6 +37,7 @@ class Settings:
             read=read or f"sqlite:///{data / 'read.db'}",
             workers=workers,
             project=_switch("DIPTYCH_PROJECT", environment.get("DIPTYCH_PROJECT") or "on"),
+            outbox=Path(outbox) if (outbox := environment.get("OUTBOX")) else None,
         )
 
 
