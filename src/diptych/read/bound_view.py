@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from diptych.errors import InvalidInput
 from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
+from diptych.read.continuity import require_beyond
 from diptych.read.database import Loading, RowRefused, Transaction
 from diptych.read.fold import Batch, Rule, own_key
 from diptych.read.keytext import CANONICAL, KeyText
@@ -207,14 +208,26 @@ class BoundView(Generic[Row]):
 
     async def _load(self, snapshot: Loading, batch: Batch, keys: Sequence[DriverValues]) -> None:
         slot_of = {key: slot for slot, key in enumerate(batch.keys)}
+        versions: list[Any] = [None] * len(batch.keys)
         for part in slices(len(keys)):
             await breathe(part)
-            for tenant, *values in await snapshot.load(self.table, keys[part]):
+            for tenant, *values, version in await snapshot.load(self.table, keys[part]):
                 row = self.layout.row(values, self.dialect)
                 key: Key = (str(tenant), self.rule.row_key(row))
                 slot = slot_of[key]
                 batch.keys[slot] = key  # the row's own key object: comparing with it is free
                 batch.rows[slot] = row
+                versions[slot] = version
+        self._require_beyond(batch, versions)
+
+    def _require_beyond(self, batch: Batch, versions: Sequence[int | None]) -> None:
+        """Raises: DeliveryGap: the log delivered an event of a row's stream again."""
+        if not self.stream_prefix or not any(versions):
+            return
+        first = dict(zip(reversed(batch.slots), reversed(batch.steps), strict=True))
+        for slot, (recorded, _) in first.items():
+            if recorded.stream == f"{self.stream_prefix}{batch.keys[slot][1]}":
+                require_beyond(recorded, versions[slot], view=self.rule.name)
 
     async def _changes(
         self, batch: Batch, keys: Sequence[DriverValues], before: Sequence[Row | None]

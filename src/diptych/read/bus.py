@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Literal, TypeVar
 
@@ -74,11 +75,8 @@ class QueryBus:
                 over = over or (lack is not None and lack.stop is not None)
                 if lack is None or (over and on_timeout == "stale" and lack.servable):
                     asked = Asked(tenant, at_least, on_timeout == "stale")
-                    missing = await missing_of(snapshot, asked, homes=self._homes_of(handler))
-                    value: R = await handler.call(query, self._rows(handler, snapshot, missing))
-                    as_of = missing.as_of(consistency.as_of(snapshot.standings))
-                    stale = lack is not None or missing.stale
-                    return Answer(value, as_of, stale, newer(as_of, at_least))
+                    found = await self._answer(query, asked, snapshot, consistency)
+                    return found if lack is None else replace(found, stale=True)
             if over:
                 raise lack.error(timeout)
             woken = await consistency.wait(lack, seconds=min(deadline - loop.time(), _LOOK_AGAIN))
@@ -87,6 +85,15 @@ class QueryBus:
                 await asyncio.sleep(_REPLICA_PAUSE)
             over = loop.time() >= deadline
             attempts += 1
+
+    async def _answer(
+        self, query: Query[R], asked: Asked, snapshot: Snapshot, consistency: Consistency
+    ) -> Answer[R]:
+        handler = self._find(query)
+        missing = await missing_of(snapshot, asked, homes=self._homes_of(handler))
+        value: R = await handler.call(query, self._rows(handler, snapshot, missing))
+        as_of = missing.as_of(consistency.as_of(snapshot.standings))
+        return Answer(value, as_of, missing.stale, newer(as_of, asked.at_least))
 
     def _homes_of(self, handler: QueryHandler) -> dict[ReadModel, ReadModel]:
         return {model: self._homes[model] for model in handler.reads}

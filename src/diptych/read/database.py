@@ -102,7 +102,8 @@ class Loading(Protocol):
     async def load(
         self, table: ViewTable, keys: Sequence[tuple[object, ...]]
     ) -> Sequence[Sequence[object]]:
-        """The rows under these full keys, in any order: the tenant, then `table.fields`."""
+        """The rows under these full keys, in any order: the tenant, then `table.fields`, then
+        `_version`."""
         ...
 
 

@@ -35,6 +35,7 @@ from typing import Final, NoReturn
 from diptych.clock import Clock
 from diptych.errors import (
     CheckpointDiverged,
+    DeliveryGap,
     HistoryDiverged,
     ProjectionStopped,
     StoreError,
@@ -43,6 +44,7 @@ from diptych.errors import (
 from diptych.failpoints import failpoint
 from diptych.read.checkpoint import Word
 from diptych.read.collector import held_off
+from diptych.read.continuity import require_page
 from diptych.read.database import Checkpoint, ReadDatabase, Slot
 from diptych.read.failure import Failing, Failure, FailureKind, failure_of, failure_of_other
 from diptych.read.finishing import Finisher, Overtaken
@@ -193,14 +195,19 @@ class Projector:
         return checkpoint
 
     async def _read(self, checkpoint: Checkpoint) -> LogPage:
+        """Raises: Failing: the log has another history, or left something out."""
+        position, name = checkpoint.point.position, self.model.name
         try:
-            return await self._store.read(
+            page = await self._store.read(
                 after=checkpoint.point, limit=self.pace.limit, categories=self.model.categories
             )
-        except HistoryDiverged:
-            position = checkpoint.point.position
-            diverged = CheckpointDiverged(self.model.name, position=position)
-            raise Failing(failure_of(diverged)) from diverged
+            require_page(page, after=position, view=name)
+        except HistoryDiverged as error:
+            diverged = CheckpointDiverged(name, position=position)
+            raise Failing(failure_of(diverged)) from error
+        except DeliveryGap as gap:
+            raise Failing(failure_of(gap)) from gap
+        return page
 
     def _finished(self, point: Point) -> None:
         """What several partitions have finished together, only the database can tell."""

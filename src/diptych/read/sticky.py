@@ -135,7 +135,7 @@ class StickyKeys:
         wanted = list(streams)
         for part in slices(len(wanted)):
             await breathe(part)
-            for tenant, *values in await snapshot.load(self.table, wanted[part]):
+            for tenant, *values, _ in await snapshot.load(self.table, wanted[part]):
                 row = self.rule.layout.row(values, self.dialect)
                 found[str(tenant), row.stream] = self.rule.told_key(row)
         return found

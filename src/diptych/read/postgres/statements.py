@@ -70,7 +70,8 @@ def _load(view: ViewTable) -> sa.Select[Any]:
     """One search of the key's index for each key: LIMIT keeps it from becoming another join."""
     columns, given = view.table.c, _given(view, view.full_key)
     at_key = sa.and_(*(columns[name] == given.c[name] for name in view.full_key))
-    found = sa.select(columns[TENANT], *(columns[name] for name in view.fields))
+    fields = (columns[name] for name in view.fields)
+    found = sa.select(columns[TENANT], *fields, columns[VERSION])
     one = found.where(at_key).limit(sa.literal_column("1")).lateral("found")
     every: list[sa.ColumnElement[Any]] = [*one.c]
     return sa.select(*every).select_from(given.join(one, sa.true()))

@@ -40,7 +40,7 @@ class Statements(CompiledStatements[TableStatements]):
         table, key = view.table, view.full_key
         columns = [table.c[name] for name in view.fields]
         at_key = sa.and_(*(table.c[name] == sa.bindparam(name) for name in key))
-        loaded = sa.select(table.c[key[0]], *columns).where(_listed(view))
+        loaded = sa.select(table.c[key[0]], *columns, table.c[VERSION]).where(_listed(view))
         got = sa.select(*columns, table.c[POSITION], table.c[VERSION]).where(at_key)
         found = TableStatements(
             load=self._text(loaded, "keys"),
