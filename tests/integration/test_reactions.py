@@ -6,14 +6,20 @@ from datetime import timedelta
 import pytest
 
 from diptych.app import Application
+from diptych.codec import Events
 from diptych.errors import ConfigurationError
 from diptych.flow.reaction import Reaction, effect_id
 from diptych.flow.status import ReactionState
+from diptych.messages import RecordedEvent
 from diptych.store.contract import EventStore, Point
 from diptych.store.cursors import cursors_of
 from diptych.store.memory import MemoryEventStore
+from diptych.upcast import Upcast
 from diptych.worker import Worker
 from tests.integration.reactions import (
+    Placed,
+    Refused,
+    Shipped,
     World,
     mail,
     order_events,
@@ -264,3 +270,33 @@ def test_a_name_that_cannot_be_or_is_taken_is_refused(store: MemoryEventStore) -
     twice = [mail(World()), mail(World())]
     with pytest.raises(ConfigurationError, match="two reactions have one name"):
         Application(log=store, reactions=twice)
+
+
+async def test_an_old_event_that_is_several_today_is_handled_as_these_and_one_that_is_none_as_none(
+    store: MemoryEventStore,
+) -> None:
+    seen: list[tuple[object, int]] = []
+    failures = [True]
+
+    async def handle(event: object, recorded: RecordedEvent) -> None:
+        if isinstance(event, Shipped) and failures:
+            failures.pop()
+            raise Refused
+        seen.append((event, recorded.version))
+
+    both = [("Placed", {"order": "1", "number": 1}), ("Shipped", {"order": "1"})]
+    family = Events(
+        "order",
+        Placed,
+        Shipped,
+        upcasters=[
+            Upcast("PlacedAndShipped", ("Placed", "Shipped"), change=lambda _: both),
+            Upcast("Touched", ()),
+        ],
+    )
+    for kind in ("PlacedAndShipped", "Touched", "Placed"):
+        await place(store, "order-1", kind=kind)
+    reaction = Reaction("mail", events=[family], handle=handle, start="beginning")
+    async with reacting(store, reaction) as side:
+        await until_saved(side, store)
+    assert seen == [(Placed("1", 1), 1), (Shipped("1"), 1), (Placed("1", 1), 3)]

@@ -1,21 +1,19 @@
 """What keeps a projection from going on: of which kind it is, at which event, and why."""
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from diptych.errors import (
     DeliveryGap,
-    DiptychError,
     HistoryDiverged,
     ParkingFull,
     StoreError,
     UndecodableEvent,
     UnknownEventType,
 )
+from diptych.errors.reason import reason as what_happened
 from diptych.messages import RecordedEvent
 from diptych.read.model import Key, Unapplied
 
@@ -107,8 +105,4 @@ def reason(error: BaseException) -> str:
     """What happened, without what was in the event: that may be a secret."""
     if isinstance(error, Unapplied) and error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, DiptychError):
-        return f"{type(error).__name__}: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = [f" in {each.name}, {Path(each.filename).name}:{each.lineno}" for each in last]
-    return f"{type(error).__name__}{''.join(where)}"
+    return what_happened(error)
