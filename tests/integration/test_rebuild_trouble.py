@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged, ProjectionStopped, ViewPaused
+from diptych.errors import CheckpointDiverged, DeliveryGap, ProjectionStopped, ViewPaused
 from diptych.failpoints import armed
 from diptych.operations import Operations
 from diptych.read.pausing import pause, resume
@@ -15,6 +15,7 @@ from diptych.read.query import answer
 from diptych.read.rows import Rows
 from diptych.read.schema import CHECKPOINTS
 from diptych.read.view import View
+from diptych.store.contract import LogPage
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -259,3 +260,25 @@ async def test_a_group_is_rebuilt_as_one_with_the_keys_that_its_streams_were_tol
         assert await side.query(GetTurnovers(), at_least=token) == await expected_turnovers(store)
         await Operations(side).drop_revision(1)
         assert len(await Operations(side).revisions()) == 3
+
+
+async def test_a_page_that_does_not_follow_on_the_one_before_ends_the_rebuild_and_not_the_view(
+    store: MemoryEventStore, any_database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is applied, and the next rebuild goes on where this one was."""
+    await some_accounts(store, 3)
+    async with process(store, any_database()) as side:
+        await caught_up(side, store)
+        read = store.read
+
+        async def twice(**asked: Any) -> LogPage:
+            page = await read(**asked)
+            return LogPage([*page.events[:1], *page.events], page.scanned, page.head)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read", twice)
+            with pytest.raises(DeliveryGap):
+                await Operations(side).rebuild(["accounts"])
+        (rebuilt,) = await Operations(side).rebuild(["accounts"])
+        assert rebuilt.serving
+        assert await all_accounts(side) == await expected_accounts(store)

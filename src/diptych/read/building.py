@@ -19,6 +19,7 @@ from diptych.errors import (
 from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate, retake
 from diptych.read.collector import held_off
+from diptych.read.continuity import require_page
 from diptych.read.database import Transaction
 from diptych.read.failure import FAULTS
 from diptych.read.means import Means
@@ -123,12 +124,16 @@ class Building:
             await _dropped(next_one)
 
     async def _read(self, group: Sequence[Candidate], after: Point) -> _Page:
-        """A page, decoded once for all views that declare the same families."""
+        """A page, decoded once for all views that declare the same families.
+
+        Raises: DeliveryGap: it does not follow on what came before; the next rebuild reads again.
+        """
         categories = frozenset[str]().union(*(each.model.categories for each in group))
         try:
             page = await self.means.store.read(
                 after=after, limit=self.throttle.limit, categories=categories
             )
+            require_page(page, after=after.position, view=group[0].model.name)
         except HistoryDiverged as error:
             raise CheckpointDiverged(group[0].model.name, position=after.position) from error
         decoded: dict[_Families, Sequence[Decoded] | Exception] = {}
