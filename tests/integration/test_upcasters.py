@@ -122,6 +122,26 @@ async def test_views_fold_what_old_events_stand_for(
             assert await app.query(GetRow(order)) == row
 
 
+def fussy(row: Row | None, event: Paid | Shipped, recorded: RecordedEvent) -> Row:
+    if event.order == "b":
+        raise ValueError
+    return project(row, event, recorded)
+
+
+async def test_an_old_event_that_stands_for_several_is_parked_once(
+    any_store: EventStore, any_database: AnyDatabase
+) -> None:
+    parking = View(
+        "orders", events=[order_events], row=Row, key="order", project=fussy, on_error="park"
+    )
+    await fill(any_store)
+    async with Application(log=any_store, read=any_database(), views=[parking]) as app:
+        await app.caught_up(timeout=timedelta(seconds=5))
+        (parked,) = await app.operations.parked("orders")
+        details = await app.operations.parked_key("orders", "b")
+        assert (parked.key, parked.events, len(details.events)) == ("b", 1, 1)
+
+
 async def test_deciders_fold_what_old_events_stand_for(
     any_store: EventStore, any_database: AnyDatabase
 ) -> None:

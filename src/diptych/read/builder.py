@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -20,6 +21,9 @@ from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, REVISIONS, WORKE
 from diptych.read.standings import checkpoint_of
 from diptych.store.contract import Point
 from diptych.worker import Worker, is_gone
+
+_NEVER: Final = 2**63
+"""A position that no log reaches."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +51,8 @@ class Candidate:
 
     @property
     def target(self) -> Target:
-        return Target(self.model, self.revision, 0)
+        """That no projector lets serve, however far it is: the flip does."""
+        return Target(self.model, self.revision, _NEVER)
 
 
 class Builder:

@@ -183,14 +183,15 @@ class Building:
             moved = (replace(each, point=page.scanned) for each in candidate.checkpoints)
             candidate.checkpoints = tuple(moved)
 
-    async def advance(self, tx: Transaction, candidate: Candidate, to: Point) -> None:
-        """Move its checkpoints, in a transaction that is still to be committed.
+    async def advance(self, tx: Transaction, candidate: Candidate, to: Point | None = None) -> None:
+        """Move its checkpoints, in a transaction that is still to be committed; or let each stay
+        where it is, so that others hear that something changed.
 
         Raises: RebuildRunning: another process has taken over. ViewPaused.
         """
         at = self.means.clock.now().isoformat()
         for checkpoint in candidate.checkpoints:
-            if not await tx.advance(checkpoint, to, at=at):
+            if not await tx.advance(checkpoint, to or checkpoint.point, at=at):
                 await refuse_overtaken(tx, candidate)
 
     async def _project(self, candidate: Candidate) -> None:

@@ -131,7 +131,7 @@ class Flip:
         """Bring the candidate to `goal`, if that is near, with what this transaction sees."""
         candidate, means = self.candidate, self.building.means
         if goal.position == candidate.point.position:
-            await self.building.advance(tx, candidate, goal)  # others hear that something moved
+            await self.building.advance(tx, candidate)  # some partitions may be further
             return True
         if candidate.by_projectors:
             return False

@@ -110,12 +110,15 @@ class SetAside:
         return self._apart.keys()
 
     def take(self, number: int, recorded: RecordedEvent) -> None:
+        positions = self._apart[number].positions
+        if positions[-1:] == [recorded.position]:
+            return  # it is read as several, and stored once
         if self._room <= 0:
             raise ParkingFull(
                 self._view, position=recorded.position, limit=self._most.events, unit="events"
             )
         self._room -= 1
-        self._apart[number].positions.append(recorded.position)
+        positions.append(recorded.position)
 
     def _require_room_for_keys(self) -> None:
         new = [each.why.failure for each in self._apart.values() if each.why is not None]
