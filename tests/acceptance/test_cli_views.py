@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -83,6 +84,37 @@ def test_a_row_that_was_changed_by_hand_is_a_finding(built: Databases, tmp_path:
     assert f"{VIEW}: revision 2 serves instead of 1" in done.stdout
 
 
+def test_an_audit_finds_the_row_and_a_rebuild_of_its_key_mends_it(built: Databases) -> None:
+    well = diptych(built, "audit", VIEW)
+    assert well.stdout == f"{VIEW}: 200 rows, all as the log says, up to 400\n", well.stderr
+    assert run_module("tests.acceptance.cli_change_row", built.read).returncode == 0
+    found = diptych(built, "audit", "--all")
+    assert found.returncode == 3, found.stderr
+    assert f"{VIEW}: 200 rows: 1 different" in found.stdout
+    row = next(line.split() for line in found.stdout.splitlines() if "different in" in line)
+    assert row[1:] == ["different", "in", "customer_name"]
+    assert "Mallory" not in found.stdout
+    shown = diptych(built, "audit", VIEW, "--values")
+    assert "'Mallory'; the log says 'Ada'" in shown.stdout
+    mended = diptych(built, "rebuild", VIEW, "--key", row[0].removesuffix(":"))
+    assert mended.returncode == 0, mended.stderr
+    assert "had been different in customer_name; it is what the log says" in mended.stdout
+    assert [each["equal"] for each in answer(built, "audit", VIEW)["audited"]] == [True]
+
+
+def test_a_pause_holds_in_every_process_until_it_is_resumed(filled: Databases) -> None:
+    assert diptych(filled, "pause", VIEW, "--reason", "the disk is moved").returncode == 0
+    again = diptych(filled, "pause", VIEW)
+    assert again.stdout == f"{VIEW}: was paused already, the first reason stands\n"
+    told = diptych(filled, "why", VIEW)
+    assert (told.returncode, "the disk is moved" in told.stdout) == (3, True)
+    (view,) = json.loads(diptych(filled, "status", "--json").stdout)["views"]
+    assert (view["paused_reason"], view["position"]) == ("the disk is moved", 0)
+    assert diptych(filled, "resume", "--all").stdout == f"{VIEW}: resumed\n"
+    assert diptych(filled, "resume", VIEW).stdout == f"{VIEW}: was not paused\n"
+    assert diptych(filled, "run", "--until-caught-up").returncode == 0
+
+
 def test_why_says_what_to_do(filled: Databases) -> None:
     nobody = diptych(filled, "why", VIEW)
     assert nobody.returncode == 3
@@ -99,6 +131,19 @@ def test_why_says_what_to_do(filled: Databases) -> None:
         (["rebuild"], "name views, or say --all"),
         (["rebuild", "--all", VIEW], "name views, or say --all"),
         (["rebuild", "nonsense"], "there is no view or projection 'nonsense'; there is"),
+        (["rebuild", VIEW, "--key", "x"], "order_id: must be a UUID"),
+        (["rebuild", "--all", "--key", "x"], "--key belongs to one view"),
+        (["rebuild", VIEW, "--key", "[x"], "begins as a JSON array, and is none"),
+        (["audit"], "name views, or say --all"),
+        (["audit", VIEW, "--sample", "0"], "0 is not in the range"),
+        (["pause", "nonsense"], "there is no view or projection 'nonsense'"),
+        (["resume"], "name views, or say --all"),
+        (["parked", "list", "nonsense"], "there is no view or projection 'nonsense'"),
+        (["parked", "show", VIEW, str(UUID(int=1))], "has nothing parked under this key"),
+        (["parked", "retry", VIEW, str(UUID(int=1))], "has nothing parked under this key"),
+        (["parked", "retry", VIEW, "--tenant", "a"], "--tenant: belongs to a key"),
+        (["parked", "discard", VIEW, str(UUID(int=1))], "Missing option '--reason'"),
+        (["parked", "discard", VIEW, str(UUID(int=1)), "--reason", " "], "reason: must say why"),
         (["why", "nonsense"], "there is no view or projection 'nonsense'"),
         (["revisions", "drop"], "Missing argument 'REVISION...'"),
         (["revisions", "drop", "x"], "'x' is not a valid integer"),
