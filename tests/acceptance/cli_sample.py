@@ -6,10 +6,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from diptych import Application, Projection, ProjectionTransaction, RecordedEvent
+from diptych import Application, Projection, ProjectionTransaction, Reaction, RecordedEvent
 from diptych.store.memory import MemoryEventStore
 from examples.orders.app import shop
 from examples.orders.order import order_events
+from examples.orders.summaries import summaries
 
 
 def folder() -> Path:
@@ -51,4 +52,22 @@ def slow() -> Application:
     slow = Projection("slow", events=[order_events], tables=[table], apply=apply)
     return Application(
         log=os.environ["DIPTYCH_LOG"], read=os.environ["DIPTYCH_READ"], projections=[slow]
+    )
+
+
+async def refuse(event: object, recorded: RecordedEvent) -> None:
+    """What is to happen outside does not."""
+    raise RuntimeError("the mail server says no")
+
+
+def reacting() -> Application:
+    """A reaction that parks the stream of whatever it meets."""
+    mails = Reaction(
+        "mails", events=[order_events], handle=refuse, on_error="park", start="beginning"
+    )
+    return Application(
+        log=os.environ["DIPTYCH_LOG"],
+        read=os.environ["DIPTYCH_READ"],
+        views=[summaries],
+        reactions=[mails],
     )

@@ -14,6 +14,13 @@ from diptych.cli.importing import import_events
 from diptych.cli.migrate import migrate
 from diptych.cli.parked import discard_parked, list_parked, retry_parked, show_parked
 from diptych.cli.pausing import pause, resume
+from diptych.cli.reactions import (
+    discard_reaction,
+    list_reactions,
+    pause_reaction,
+    resume_reaction,
+    retry_reaction,
+)
 from diptych.cli.rebuild import rebuild
 from diptych.cli.revisions import drop_revisions, list_revisions
 from diptych.cli.run import run
@@ -70,6 +77,11 @@ def parked() -> None:
     """List, retry and discard events that views have set aside."""
 
 
+@diptych.group()
+def reactions() -> None:
+    """List reactions; retry and discard what they could not handle; pause and resume them."""
+
+
 add(diptych, "run", run)
 add(diptych, "status", status)
 add(diptych, "import", import_events)
@@ -95,3 +107,9 @@ add(parked, "list", list_parked)
 add(parked, "show", show_parked)
 add(parked, "retry", retry_parked)
 add(parked, "discard", discard_parked)
+
+add(reactions, "list", list_reactions)
+add(reactions, "retry", retry_reaction)
+add(reactions, "discard", discard_reaction)
+add(reactions, "pause", pause_reaction)
+add(reactions, "resume", resume_reaction)
