@@ -192,7 +192,8 @@ class Operations:
         second; it need not be this process.
 
         Raises: UnknownView, NotParked, InvalidInput; StillParked: the key that was named failed
-            again; CheckpointDiverged: the view shows what the log does not have.
+            again; CheckpointDiverged: the view shows what the log does not have; ViewChanging: a
+            rebuild took its place meanwhile.
         """
         model, means = self._read.named(view), self._read.means
         if key is None:
@@ -203,7 +204,8 @@ class Operations:
         """Never apply what is parked under a key. Its row stays as it was before the event that
         failed, and gets the events that come from now on. That is recorded for ever.
 
-        Raises: UnknownView, NotParked; InvalidInput: it is no key of the view, or no reason.
+        Raises: UnknownView, NotParked; InvalidInput: it is no key of the view, or no reason;
+            ViewChanging: a rebuild took its place meanwhile.
         """
         model, means = self._read.named(view), self._read.means
         return await discard(model, key, tenant=tenant, reason=reason, means=means)

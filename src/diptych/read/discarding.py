@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from diptych.errors import InvalidInput, NotParked
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
-from diptych.read.acting import act
 from diptych.read.database import Transaction
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
@@ -42,7 +41,8 @@ class Discarded:
 async def discard(
     model: ReadModel, key: object, *, tenant: str, reason: str, means: Means
 ) -> Discarded:
-    """Raises: NotParked, InvalidInput: the key, or no reason is given."""
+    """Raises: NotParked, InvalidInput: the key, or no reason is given; ViewChanging: another
+    revision took its place meanwhile."""
     if not reason.strip():
         raise InvalidInput("reason", "must say why the events are not to be applied")
     lot = await lot_of(model, means)
@@ -52,7 +52,7 @@ async def discard(
     async with means.database.snapshot(projecting=True) as snapshot:
         row = await lot.row(snapshot, tenant=tenant, stored=stored)
     async with means.database.transaction() as tx:
-        await act(tx, lot.slot(row))
+        await lot.hold(row, tx)
         row = await lot.row(tx, tenant=tenant, stored=stored)
         positions = await lot.positions(tx, row)
         (last,) = await lot.events(positions[-1:], tenant=tenant)

@@ -63,6 +63,7 @@ class Flip:
         began = asyncio.get_running_loop().time()
         for _ in range(_ATTEMPTS):
             if self.candidate.by_projectors:
+                await self.building.catch_up([self.candidate])  # so that the rest is little
                 await self._hold()
             await self.building.catch_up([self.candidate])
             failpoint("flip.before_begin")

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from diptych.errors import HistoryDiverged, NotParked
+from diptych.errors import HistoryDiverged, NotParked, ViewChanging
 from diptych.messages import RecordedEvent
+from diptych.read.acting import act
 from diptych.read.bound_view import BoundView
 from diptych.read.database import Slot, Snapshot, Transaction
 from diptych.read.group import BoundGroup
@@ -16,7 +17,7 @@ from diptych.read.keytext import KeyText
 from diptych.read.means import Means
 from diptych.read.model import Bound, ReadModel
 from diptych.read.parking import count, key_id
-from diptych.read.schema import PARKED_EVENTS, PARKED_KEYS
+from diptych.read.schema import BUILDING, PARKED_EVENTS, PARKED_KEYS, REVISIONS, SERVING
 from diptych.store.contract import EventStore, Point
 
 _PAGE: Final = 1_000
@@ -133,6 +134,17 @@ class Lot:
 
     def slot(self, row: Any) -> Slot:
         return Slot(self.model.name, self.revision, row.partition)
+
+    async def hold(self, row: Any, tx: Transaction) -> None:
+        """The checkpoint of a key, until the transaction ends.
+
+        Raises: ViewChanging: a rebuild was flipped, and this is not what is read any more.
+        """
+        await act(tx, self.slot(row))
+        columns = REVISIONS.c
+        found = await tx.execute(sa.select(columns.status).where(columns.id == self.revision))
+        if not found or found[0].status not in {BUILDING, SERVING}:
+            raise ViewChanging(self.model.name)
 
     async def let_go(self, row: Any, tx: Transaction) -> None:
         """Of a key, whose checkpoint is held: it is not parked any more."""

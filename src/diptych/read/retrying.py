@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from diptych.errors import CheckpointDiverged, InvalidInput, NotParked, StillParked, StorageBusy
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
-from diptych.read.acting import act
 from diptych.read.database import Transaction
 from diptych.read.failure import FAULTS, Failure, failure_of
 from diptych.read.means import Means
@@ -64,7 +63,9 @@ class _Only:
 async def retry_all(model: ReadModel, means: Means) -> Retried:
     """Every parked key, in the order in which they were parked; then the view, if it is stopped.
 
-    Raises: CheckpointDiverged: the view shows what the log does not have.
+    Raises:
+        CheckpointDiverged: the view shows what the log does not have.
+        ViewChanging: another revision took its place meanwhile.
     """
     lot = await lot_of(model, means)
     if lot is None:
@@ -88,7 +89,8 @@ async def retry_all(model: ReadModel, means: Means) -> Retried:
 
 
 async def retry_key(model: ReadModel, key: object, *, tenant: str, means: Means) -> Retried:
-    """Raises: NotParked, InvalidInput; StillParked: it failed again; CheckpointDiverged."""
+    """Raises: NotParked, InvalidInput; StillParked: it failed again; CheckpointDiverged;
+    ViewChanging: another revision took its place meanwhile."""
     lot = await lot_of(model, means)
     if lot is None:
         raise NotParked(model.name)
@@ -104,7 +106,7 @@ async def retry_key(model: ReadModel, key: object, *, tenant: str, means: Means)
 
 
 async def _retry(lot: Lot, row: Any) -> Failure | None:
-    """None if it was applied. Raises: NotParked: not any more."""
+    """None if it was applied. Raises: NotParked: not any more. ViewChanging."""
     for _ in range(_ATTEMPTS):
         async with lot.means.database.snapshot(projecting=True) as snapshot:
             positions = await lot.positions(snapshot, row)
@@ -123,11 +125,11 @@ async def _retry(lot: Lot, row: Any) -> Failure | None:
 async def _apply(lot: Lot, row: Any, events: Sequence[RecordedEvent]) -> bool:
     """False if other events have joined them meanwhile; then nothing was changed.
 
-    Raises: NotParked; Unapplied and other faults of an event.
+    Raises: NotParked, ViewChanging; Unapplied and other faults of an event.
     """
     decoded = await lot.model.decode(events)
     async with lot.means.database.transaction() as tx:
-        await act(tx, lot.slot(row))
+        await lot.hold(row, tx)
         now = await lot.row(tx, tenant=row.tenant, stored=row.key)
         if not events or (now.events, now.last_position) != (len(events), events[-1].position):
             return False
