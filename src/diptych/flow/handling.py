@@ -35,7 +35,8 @@ class Handling:
     async def handle(
         self, recorded: RecordedEvent, *, ends: Callable[[], bool] = lambda: False
     ) -> Failure | None:
-        """Why it failed, or None. If it `ends` between two attempts, why the last one did."""
+        """Why it failed, or None. If it `ends` before an attempt, or between two, a failure that
+        is not to be recorded."""
         try:
             events = list(await self._reaction.decode(recorded))
         except (UnknownEventType, UndecodableEvent) as error:
@@ -43,7 +44,7 @@ class Handling:
             return self._failure(recorded, kind, error)
         attempt = 0
         while events:
-            wrong = await self._attempt(events[0], recorded)
+            wrong = await self._attempt(events[0], recorded, ends)
             if wrong is None:
                 events.pop(0)
                 continue
@@ -56,8 +57,12 @@ class Handling:
                 return failure
         return None
 
-    async def _attempt(self, event: object, recorded: RecordedEvent) -> BaseException | None:
+    async def _attempt(
+        self, event: object, recorded: RecordedEvent, ends: Callable[[], bool]
+    ) -> BaseException | None:
         async with self._turn():
+            if ends():  # while it waited for its turn
+                return asyncio.CancelledError()
             failpoint("reaction.before_handle")
             try:
                 async with asyncio.timeout(self._reaction.timeout.total_seconds()):

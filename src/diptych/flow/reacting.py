@@ -65,7 +65,12 @@ class Reacting:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        await self._end_all()
+        renewing = asyncio.create_task(self._renew_again(), name="diptych-reactions-ending")
+        try:
+            await self._end_all()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
         try:
             async with asyncio.timeout(_LONGEST_END):
                 await self._cursors.release(self.worker)
@@ -110,6 +115,16 @@ class Reacting:
             if name in held:
                 running.lease.renewed(now + self._ttl)
         self._renew_at = now + self._ttl / 3
+
+    async def _renew_again(self) -> None:
+        """While all is ended, which may take longer than the lease: what has begun is still done
+        here, and nobody else may do it at the same time."""
+        while True:
+            await asyncio.sleep(self._ttl / _LOOKS)
+            try:
+                await self._renew()
+            except DiptychError as error:
+                _log.warning("cursors cannot be renewed; trying again: %s", error)
 
     async def _end_superseded(self, seen: Mapping[str, Cursor]) -> None:
         """At once: another has taken over, and may handle the same events by now."""

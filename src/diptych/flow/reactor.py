@@ -85,6 +85,7 @@ class Reactor:
         self._lanes = Lanes(self._one, concurrency=reaction.concurrency, capacity=_CAPACITY)
         self._handling = Handling(reaction, clock, turn=self._turn, pause=self._lanes.pause)
         self._parked = {(each.tenant, each.stream) for each in held.parked}
+        self._discarded = held.discarded
         self._ending = asyncio.Event()
 
     @property
@@ -181,14 +182,10 @@ class Reactor:
         self._progress.set()
 
     def _is_discarded(self, event: RecordedEvent) -> bool:
-        return any(
-            (each.tenant, each.stream) == (event.tenant, event.stream)
-            and each.first <= event.version <= each.through
-            for each in self.held.discarded
-        )
+        return any(each.covers(event) for each in self._discarded)
 
     async def _has_joined(self, event: RecordedEvent) -> bool:
-        """Whether its stream is parked, and it with it."""
+        """Whether its stream is parked, and it with it; or was, and an operator discarded both."""
         stream = event.tenant, event.stream
         if stream not in self._parked:
             return False
@@ -204,8 +201,10 @@ class Reactor:
         if found is Parking.FULL:
             raise Stopped(self._full(event))
         if found is Parking.NOT_PARKED:
+            self._discarded = await self._asked(lambda: self._cursors.discarded(self.held.name))
             self._parked.discard(stream)
-        return found is Parking.PARKED
+            return self._is_discarded(event)
+        return True
 
     async def _failed(self, failure: Failure) -> None:
         if self.reaction.on_error == "stop":

@@ -34,11 +34,14 @@ async def work_off(
     handling = Handling(reaction, clock, turn=nullcontext, pause=asyncio.sleep)
     done = 0
     while isinstance(left, Parked):
+        # One at which the reaction had stopped may be among them, as it could not join its stream.
+        discarded = await cursors.discarded(reaction.name)
         for recorded in await _events(store, left):
             failpoint("reaction.before_work_off")
-            await _handle(handling, recorded, left, reaction=reaction, store=store)
+            if not any(each.covers(recorded) for each in discarded):
+                await _handle(handling, recorded, left, reaction=reaction, store=store)
+                done += 1
             left = await cursors.worked_off(reaction.name, left)
-            done += 1
             if not isinstance(left, Parked):
                 break
     if left is not Parking.NOT_PARKED:

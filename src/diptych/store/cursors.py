@@ -24,6 +24,7 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 from diptych.errors import ConfigurationError
+from diptych.messages import RecordedEvent
 from diptych.store.contract import EventStore, Point
 from diptych.worker import Worker
 
@@ -72,6 +73,10 @@ class Discard(Struct, frozen=True):
     reason: str
     error: str
     at: datetime
+
+    def covers(self, event: RecordedEvent) -> bool:
+        same = (self.tenant, self.stream) == (event.tenant, event.stream)
+        return same and self.first <= event.version <= self.through
 
 
 class Held(Struct, frozen=True):

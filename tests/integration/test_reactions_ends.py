@@ -1,0 +1,132 @@
+"""How reactions end: without beginning anew, and without what was discarded meanwhile."""
+
+import asyncio
+
+from diptych.clock import SystemClock
+from diptych.flow.lease import Lease
+from diptych.flow.reactor import Reactor
+from diptych.flow.status import ReactionState
+from diptych.store.contract import EventStore
+from diptych.store.cursors import cursors_of
+from diptych.testing.waiting import wait_until
+from diptych.worker import Worker
+from tests.integration.reactions import (
+    QUICK,
+    World,
+    mail,
+    place,
+    reacting,
+    refusing,
+    soon,
+    status,
+    until_saved,
+    until_state,
+)
+
+
+async def test_a_stop_begins_nothing_that_was_waiting_for_its_turn(
+    reaction_store: EventStore,
+) -> None:
+    world, gate = World(), asyncio.Event()
+
+    async def hold(stream: str, version: int) -> None:
+        await gate.wait()
+
+    world.refuse = hold
+    await place(reaction_store, "order-1")
+    await place(reaction_store, "order-2")
+    async with reacting(reaction_store, mail(world, concurrency=1)) as side:
+        await soon(lambda: len(world.attempts) == 1)
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(side.close())
+        await asyncio.sleep(0.05)
+        gate.set()
+        await closing
+    assert len(world.attempts) == 1
+
+
+async def test_who_stops_keeps_the_cursor_until_what_has_begun_is_done(
+    reaction_store: EventStore,
+) -> None:
+    """Also if that takes longer than a lease: else two would handle one event at once."""
+    world, gate, heir = World(), asyncio.Event(), World()
+
+    async def hold(stream: str, version: int) -> None:
+        await gate.wait()
+
+    world.refuse = hold
+    await place(reaction_store, "order-1")
+    async with (
+        reacting(reaction_store, mail(world), grace=10 * QUICK) as side,
+        reacting(reaction_store, mail(heir)),
+    ):
+        await soon(lambda: len(world.attempts) + len(heir.attempts) == 1)
+        closing = asyncio.create_task(side.close())
+        await asyncio.sleep(3 * QUICK)
+        assert heir.attempts == []
+        gate.set()
+        await closing
+        await place(reaction_store, "order-1")
+        await soon(lambda: bool(heir.done))
+    assert (world.done, heir.done) == ([("order-1", 1)], [("order-1", 2)])
+
+
+async def test_what_is_discarded_behind_the_back_of_its_holder_is_not_handled(
+    reaction_store: EventStore,
+) -> None:
+    """The holder was told that it is parked, and comes to it after the discard."""
+    gate, world = asyncio.Event(), World()
+
+    async def refuse(stream: str, version: int) -> None:
+        if stream == "order-0":
+            await gate.wait()
+        await refusing(("order-1", 1))(stream, version)
+
+    await place(reaction_store, "order-0")
+    await place(reaction_store, "order-1", 2)
+    reaction = mail(World(refuse=refuse), on_error="park")
+    async with reacting(reaction_store, reaction, grace=0.1) as side:
+
+        async def is_parked() -> bool:
+            return (await status(side)).parked_events == 2
+
+        await wait_until(is_parked, poll=0.02)
+    cursors = cursors_of(reaction_store)
+    held = await cursors.take("mail", Worker.here(), ttl=60.0)
+    assert held is not None
+    async with reacting(reaction_store, reaction, react=False) as side:
+        await side.discard("mail", stream="order-1", reason="a test order")
+    lease = Lease()
+    lease.renewed(float("inf"))
+    heir = mail(world, on_error="park")
+    reactor = Reactor(heir, held, lease=lease, store=reaction_store, clock=SystemClock())
+    running = asyncio.create_task(reactor.run())
+
+    async def is_done() -> bool:
+        (cursor,) = await cursors.look()
+        head = await reaction_store.head()
+        return cursor.point.position == head.position
+
+    await wait_until(is_done, poll=0.02)
+    reactor.end()
+    await running
+    assert world.done == [("order-0", 1)]
+
+
+async def test_an_event_that_was_discarded_is_not_worked_off_with_its_stream(
+    reaction_store: EventStore,
+) -> None:
+    """It could not join its stream, so the reaction stopped at it; later ones joined."""
+    world = World(refuse=refusing(("order-1", 1)))
+    await place(reaction_store, "order-1", 2)
+    async with reacting(reaction_store, mail(world, on_error="park", parked_events=1)) as side:
+        await until_state(side, ReactionState.STOPPED)
+        await side.discard("mail", stream=None, reason="a test order")
+        await until_saved(side, reaction_store)
+    async with reacting(reaction_store, mail(world, on_error="park", parked_events=9)) as side:
+        await place(reaction_store, "order-1")
+        await until_saved(side, reaction_store)
+        world.refuse = None
+        assert await side.retry("mail", stream="order-1") == 2
+        assert await side.parked("mail") == ()
+    assert world.done == [("order-1", 1), ("order-1", 3)]
