@@ -1,6 +1,6 @@
 """`Caller`: for FastAPI routes of your own, who asks, with what HTTP knows already filled in."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,12 +9,14 @@ from diptych.errors import ConfigurationError
 from diptych.read.query import Answer, Query
 from diptych.tokens import Token
 from diptych.web.edge import Edge
-from diptych.web.headers import Sent
+from diptych.web.headers import COOKIE, Sent
 from diptych.web.identity import Actor, Policy
 from diptych.web.reply import RawHeaders
 from diptych.write.outcome import Outcome
 
 R = TypeVar("R")
+
+_COOKIE: Final = f"{COOKIE}=".encode()
 
 
 class Caller:
@@ -64,5 +66,14 @@ class Caller:
         return (await self.ask(query)).value
 
     def _tell(self, headers: RawHeaders) -> None:
+        given = self._response.headers
         for name, value in headers:
-            self._response.headers[name.decode()] = value.decode()
+            if name == b"set-cookie":  # the route may have set cookies of its own
+                kept = [each for each in given.raw if not _is_token_cookie(*each)]
+                given.raw[:] = [*kept, (name, value)]
+            else:
+                given[name.decode()] = value.decode()
+
+
+def _is_token_cookie(name: bytes, value: bytes) -> bool:
+    return name == b"set-cookie" and value.startswith(_COOKIE)

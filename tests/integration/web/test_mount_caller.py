@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Response
 
 from diptych import Token
 from diptych.web import Caller, anyone, in_body, in_parameters, known
@@ -132,6 +132,21 @@ async def test_a_browser_carries_the_token_by_itself(browser: Service) -> None:
     assert browser.client.cookies["diptych-token"] == created.headers["diptych-token"]
     seen = await browser.client.get("/doors/count")
     assert Token.parse(seen.headers["diptych-token"]).position == 1
+
+
+async def test_cookies_of_a_route_stay_beside_the_token(browser: Service) -> None:
+    """Such as that of a session, which a route begins or ends together with a command."""
+    asking = Annotated[Caller, Depends(browser.mounted.caller)]
+
+    @browser.api.post("/own/sessions")
+    async def begin(response: Response, caller: asking) -> None:
+        response.set_cookie("session", "s")
+        await caller.dispatch(HangDoor(uuid4(), "red"))
+        await caller.query(CountDoors())
+
+    answered = await browser.client.post("/own/sessions")
+    names = [each.partition("=")[0] for each in answered.headers.get_list("set-cookie")]
+    assert names == ["session", "diptych-token"]
 
 
 async def test_a_cookie_raises_what_a_read_must_have_seen(browser: Service) -> None:
