@@ -21,6 +21,7 @@ from diptych.errors import (
 from diptych.failpoints import FailpointError, armed, fail
 from diptych.messages import RecordedEvent
 from diptych.operations import Operations
+from diptych.read import retrying
 from diptych.read.model import Park
 from diptych.read.projector import Status
 from diptych.read.query import answer
@@ -446,3 +447,28 @@ async def test_a_pause_that_is_cut_off_is_as_if_it_had_not_been(
         with armed(place, fail), pytest.raises(FailpointError):
             await act("accounts")
         assert await act("accounts")
+
+
+async def test_a_key_whose_events_never_cease_can_be_retried(
+    store: MemoryEventStore, any_database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is always one more by the time that the others are read: it joins them at the end."""
+    ann, apply = uuid4(), retrying._apply
+    async with bench(store, any_database) as b:
+        await append(store, Opened(ann, "Ann"))
+        last = await append(store, Deposited(ann, 13))
+        await b.side.reached(last.position, timeout=SECONDS)
+        b.rule.refused.clear()
+
+        async def later(*args: Any) -> bool:
+            one_more = await append(store, Deposited(ann, 1))
+            await b.side.reached(one_more.position, timeout=SECONDS)
+            return await apply(*args)
+
+        monkeypatch.setattr(retrying, "_apply", later)
+        (applied,) = (await b.operator.retry("accounts", ann)).applied
+        assert applied.key == str(ann)
+        row = await b.row(ann)
+        assert row is not None
+        assert (row.balance, row.deposits) == (14, 2)
+        assert await b.operator.parked("accounts") == ()

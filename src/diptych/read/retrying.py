@@ -25,6 +25,8 @@ from diptych.read.schema import CHECKPOINTS, DIVERGED, PARKED_KEYS, STOPPED, WEL
 
 _ATTEMPTS: Final = 100
 _PAUSE: Final = 0.01
+_INSIDE: Final = 1_000
+"""Events that may be read while the checkpoint is locked: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +124,25 @@ async def _retry(lot: Lot, row: Any) -> Failure | None:
     raise StorageBusy(f"view {lot.model.name}: events join a parked key faster than it is retried")
 
 
-async def _apply(lot: Lot, row: Any, events: Sequence[RecordedEvent]) -> bool:
-    """False if other events have joined them meanwhile; then nothing was changed.
+async def _apply(lot: Lot, row: Any, events: list[RecordedEvent]) -> bool:
+    """With those that have joined them meanwhile, which are added to `events`.
+
+    False if these are not its events any more, or are far from all; then nothing was changed.
 
     Raises: NotParked, ViewChanging; Unapplied and other faults of an event.
     """
     decoded = await lot.model.decode(events)
     async with lot.means.database.transaction() as tx:
         await lot.hold(row, tx)
-        now = await lot.row(tx, tenant=row.tenant, stored=row.key)
-        if not events or (now.events, now.last_position) != (len(events), events[-1].position):
+        await lot.row(tx, tenant=row.tenant, stored=row.key)
+        positions, known = await lot.positions(tx, row), [each.position for each in events]
+        joined = positions[len(known) :]
+        if positions[: len(known)] != known or len(joined) > _INSIDE:
             return False
+        if joined:
+            more = await lot.events(joined, tenant=row.tenant)
+            events.extend(more)
+            decoded = [*decoded, *await lot.model.decode(more)]
         await _write(lot, row, decoded, tx)
         await lot.let_go(row, tx)
         failpoint("retry.before_commit")
