@@ -31,6 +31,11 @@ def no_database() -> Application:
     return shop(f"sqlite:///{folder() / 'there.db'}", "sqlite://")
 
 
+def unreachable() -> Application:
+    """What a driver says of a URL has all of it."""
+    raise ValueError("no such database: postgresql://shop:hunter2@db/shop")
+
+
 def surprising() -> Application:
     """What nobody foresaw happens when it is opened."""
 
@@ -71,3 +76,14 @@ def reacting() -> Application:
         views=[summaries],
         reactions=[mails],
     )
+
+
+async def note(event: object, recorded: RecordedEvent) -> None:
+    """It leaves a file."""
+    (folder() / "noted").touch()
+
+
+def only_reacting() -> Application:
+    """It has nothing to show, and something to do."""
+    reaction = Reaction("note", events=[order_events], handle=note, start="beginning")
+    return Application(log=os.environ["DIPTYCH_LOG"], reactions=[reaction])

@@ -185,6 +185,26 @@ def test_what_cannot_be_run_is_one_line(
     assert says in lines[0]
 
 
+def test_a_url_that_an_error_shows_has_no_password(tmp_path: Path) -> None:
+    target = "tests.acceptance.cli_sample:unreachable"
+    ended = run_module("diptych.cli", "status", target, FOLDER=str(tmp_path))
+    assert ended.returncode == 2
+    assert "ValueError: no such database: postgresql://…@db/shop" in ended.stderr
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
+def test_an_application_that_only_reacts_is_run(filled: Databases, tmp_path: Path) -> None:
+    words = ("run", "--app", "tests.acceptance.cli_sample:only_reacting")
+    running = start_module("diptych.cli", *words, FOLDER=str(tmp_path), **urls(filled))
+    try:
+        until((tmp_path / "noted").exists)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=20) == 0
+    finally:
+        running.kill()
+        running.communicate()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,7 +18,7 @@ from rich.logging import RichHandler
 from diptych.app import Application
 from diptych.cli.exits import FAILED, STOPPED, code_of
 from diptych.cli.output import Output
-from diptych.cli.plain import as_line
+from diptych.cli.plain import as_line, printable
 from diptych.cli.signals import until_stopped
 from diptych.cli.target import declared, load
 from diptych.errors import DiptychError
@@ -29,6 +30,9 @@ code."""
 TRACEBACK: Final = "DIPTYCH_TRACEBACK"
 TARGET: Final = click.argument("target", metavar="[MODULE:FACTORY]", required=False)
 """Of the commands that are also told the application by an argument."""
+
+_AUTHORITY: Final = re.compile(r"//\S*@")
+"""User and password of a URL; what a factory says when it fails may show one."""
 
 _APP: Final = click.Option(
     ["--app"],
@@ -108,7 +112,7 @@ def command_path() -> str:
 
 
 def _tell(out: Output, error: Exception, message: str) -> None:
-    name, line = type(error).__name__, " ".join(message.split())
+    name, line = type(error).__name__, printable(_AUTHORITY.sub("//…@", " ".join(message.split())))
     if out.as_json:
         click.echo(as_line({"error": name, "message": line}), err=True)
     else:

@@ -91,7 +91,8 @@ async def project(app: Application, out: Output, *, until_caught_up: bool) -> in
     async with app:
         for fact in app.report():
             out.say(fact)
-        refuse_without_views(await app.ready())
+        if not await app.operations.reactions():
+            refuse_without_views(await app.ready())
         watching = asyncio.create_task(watch(app, out), name="diptych-watch")
         try:
             return await (_catch_up(app, out) if until_caught_up else _for_ever(watching))
