@@ -92,8 +92,9 @@ class QueryBus:
         handler = self._find(query)
         missing = await missing_of(snapshot, asked, homes=self._homes_of(handler))
         value: R = await handler.call(query, self._rows(handler, snapshot, missing))
-        as_of = missing.as_of(consistency.as_of(snapshot.standings))
-        return Answer(value, as_of, missing.stale, newer(as_of, asked.at_least))
+        place = consistency.as_of(snapshot.standings)
+        # What is not parked was shown as it is at `place`: the client must not go back behind it.
+        return Answer(value, missing.as_of(place), missing.stale, newer(place, asked.at_least))
 
     def _homes_of(self, handler: QueryHandler) -> dict[ReadModel, ReadModel]:
         return {model: self._homes[model] for model in handler.reads}

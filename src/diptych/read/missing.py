@@ -3,7 +3,9 @@
 A parked key counts as not there yet. Its row is asked for by its key: it is not what it should be,
 so `KeyParked`, or with leave to be stale what there is. For a page, a search or a statement of the
 handler's own nobody knows whether the row belongs to it. If the client's token has seen the first
-event that is parked, or a later one, it is treated likewise; else the answer is merely stale.
+event that is parked, or a later one, it is treated likewise; else the answer is merely stale. Its
+token is that of the place all the same, or a replica that is behind might show other rows as they
+were: who returns it must have leave to be stale.
 
 Nobody is made to wait: what is parked is there again when an operator has retried it. Only keys of
 the query's tenant count. Where nothing is parked this costs nothing.

@@ -30,7 +30,7 @@ from diptych.read.flip import Flip
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
 from diptych.read.progress import Meter, OnProgress
-from diptych.read.schema import CHECKPOINTS, REBUILD, RETIRED, REVISIONS
+from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, RETIRED, REVISIONS
 from diptych.read.throttle import Throttle
 from diptych.read.verify import Verification, verify
 
@@ -145,6 +145,10 @@ async def _abandon(candidates: Sequence[Candidate], means: Means) -> None:
     """What was built to replace another: nobody goes on with it."""
     async with means.database.transaction(exclusive=True) as tx:
         for candidate in candidates:
-            mine = sa.and_(REVISIONS.c.id == candidate.revision, REVISIONS.c.kind == REBUILD)
+            mine = sa.and_(
+                REVISIONS.c.id == candidate.revision,
+                REVISIONS.c.kind == REBUILD,
+                REVISIONS.c.status == BUILDING,  # another builder may have let it serve meanwhile
+            )
             at = means.clock.now().isoformat()
             await tx.execute(sa.update(REVISIONS).where(mine).values(status=RETIRED, retired_at=at))
