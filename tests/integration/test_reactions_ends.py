@@ -1,13 +1,17 @@
 """How reactions end: without beginning anew, and without what was discarded meanwhile."""
 
 import asyncio
+from collections.abc import Sequence
+
+import pytest
 
 from diptych.clock import SystemClock
 from diptych.flow.lease import Lease
 from diptych.flow.reactor import Reactor
 from diptych.flow.status import ReactionState
 from diptych.store.contract import EventStore
-from diptych.store.cursors import cursors_of
+from diptych.store.cursors import Cursor, cursors_of
+from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from diptych.worker import Worker
 from tests.integration.reactions import (
@@ -130,3 +134,28 @@ async def test_an_event_that_was_discarded_is_not_worked_off_with_its_stream(
         assert await side.retry("mail", stream="order-1") == 2
         assert await side.parked("mail") == ()
     assert world.done == [("order-1", 1), ("order-1", 3)]
+
+
+async def test_a_look_from_before_it_stopped_does_not_start_it_again(
+    store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an operator does, or the next process."""
+    world = World(refuse=refusing(("order-1", 1)))
+    look, slow = store.cursors.look, True
+
+    async def look_slowly() -> Sequence[Cursor]:
+        found = await look()
+        if slow and found[0].alive:
+            await asyncio.sleep(0.2)
+        return found
+
+    async with reacting(store, mail(world, attempts=1)) as side:
+        await until_state(side, ReactionState.REACTING)
+        monkeypatch.setattr(type(store.cursors), "look", lambda _: look_slowly())
+        await asyncio.sleep(0.1)
+        for _ in range(5):
+            await place(store, "order-1")
+            await asyncio.sleep(0.1)
+        slow = False
+        await until_state(side, ReactionState.STOPPED)
+    assert world.attempts == [("order-1", 1)]

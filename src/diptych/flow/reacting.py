@@ -101,10 +101,14 @@ class Reacting:
         return cursors_of(self._store)
 
     async def _look(self) -> None:
+        ended = {name for name, each in self._running.items() if each.task.done()}
         seen = {cursor.name: cursor for cursor in await self._cursors.look()}
         await self._end_superseded(seen)
         for reaction in self._reactions:
-            await self._tend(reaction, seen[reaction.name])
+            running = self._running.get(reaction.name)
+            # Why one ended meanwhile is not in what was seen: the next look judges it.
+            if running is None or reaction.name in ended or not running.task.done():
+                await self._tend(reaction, seen[reaction.name])
         if self._running and _time() >= self._renew_at:
             await self._renew()
 
