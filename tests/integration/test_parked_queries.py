@@ -132,7 +132,7 @@ async def test_pages_and_statements_say_that_they_lack_something(
                 await s.side.ask(query, at_least=token, timeout=LONG)
             found = await s.side.ask(query, at_least=token, timeout=LONG, on_timeout="stale")
             assert found.stale
-            assert found.token == token
+            assert found.token == s.after
 
 
 async def test_what_another_tenant_has_parked_is_none_of_ours(
