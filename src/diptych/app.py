@@ -59,8 +59,8 @@ class Application:
         telemetry: who is told what the application does and how it is (`diptych.telemetry`).
         project: False for a process that only answers: its views are built, and its reactions run,
             by others (`diptych run`). It is an attribute too, which may be changed until the
-            application is opened. So is `operating`, which the `diptych` command sets: a process
-            that does neither, and opens though a view must be rebuilt first.
+            application is opened. So are `react`, which a process that only builds views sets to
+            False, and `operating`, which the `diptych` command sets: a process that does neither.
         migrate: False to refuse databases that an older version of Diptych wrote (`SchemaMismatch`)
             instead of migrating them, in one transaction, when they are opened. An attribute too.
 
@@ -90,7 +90,7 @@ class Application:
         migrate: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        self.project, self.migrate, self.operating = project, migrate, False
+        self.project, self.migrate, self.operating, self.react = project, migrate, False, True
         self._clock = clock or SystemClock()
         self._store = open_log(log, self._clock) if isinstance(log, str) else log
         self._database = open_read_database(read) if isinstance(read, str) else read
@@ -149,7 +149,7 @@ class Application:
             )
             await stack.enter_async_context(lookout)
             self._opened = stack.pop_all()
-        if self.project and not self.operating:
+        if self.project and self.react and not self.operating:
             self._flow.start()
         for fact in self.report():
             _log.info("%s", fact)

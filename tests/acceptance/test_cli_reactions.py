@@ -55,3 +55,12 @@ def test_what_a_reaction_could_not_handle_is_dealt_with(databases: Databases) ->
     assert diptych(databases, "reactions", "resume", "mails").stdout == "mails: resumed\n"
     assert diptych(databases, "reactions", "list").returncode == 0
     assert parked(databases) == 0
+
+
+def test_a_run_before_a_deployment_builds_views_and_handles_nothing(databases: Databases) -> None:
+    built = diptych(databases, "run", "--until-caught-up")
+    assert built.returncode == 0, built.stderr
+    shown = diptych(databases, "reactions", "list", "--json")
+    (reaction,) = json.loads(shown.stdout)["reactions"]
+    assert (reaction["position"], reaction["parked_streams"]) == (0, 0)
+    assert json.loads(diptych(databases, "status", "--json").stdout)["ready"]

@@ -9,7 +9,9 @@ from diptych.read.readiness import Readiness, ViewStatus
 def refuse_without_views(found: Readiness) -> None:
     """Raises: ConfigurationError: there is nothing to project or to show."""
     if not found.views:
-        raise ConfigurationError("the application has no views or projections")
+        raise ConfigurationError(
+            "the application has no views or projections (`diptych reactions list` shows reactions)"
+        )
 
 
 def line_of(view: ViewStatus) -> str:

@@ -39,11 +39,11 @@ _AS_LONG_AS_IT_TAKES: Final = timedelta(days=365)
 async def run(
     app: Application, out: Output, *, until_caught_up: bool, metrics: str | None, verbose: bool
 ) -> int:
-    """Build the views of an application, without answering anybody.
+    """Build the views of an application and run its reactions, without answering anybody.
 
-    Start as many of these as you like, on any machine that reaches both databases: they share the
-    views among them, and when one ends the others take over what it held. SIGTERM and Ctrl-C stop
-    it cleanly.
+    With --until-caught-up it only builds views: no reaction runs. Start as many of these as you
+    like, on any machine that reaches both databases: they share the views among them, and when one
+    ends the others take over what it held. SIGTERM and Ctrl-C stop it cleanly.
 
     \b
     Exit codes: 0 stopped, or with --until-caught-up caught up; 1 it cannot
@@ -88,6 +88,7 @@ async def project(app: Application, out: Output, *, until_caught_up: bool) -> in
     Raises: DiptychError: it cannot be opened, or has nothing to project.
     """
     app.project, app.operating, app.migrate = True, False, True
+    app.react = not until_caught_up  # or new code would act on the world before it is deployed
     async with app:
         for fact in app.report():
             out.say(fact)
