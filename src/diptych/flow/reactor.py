@@ -12,8 +12,8 @@ Every change of the cursor is made under the epoch that was given with it. Who w
 told so by the next change, cancels what it is doing and ends. It cannot take back what `handle` has
 done; so a holder whose lease may be over, because it slept, begins nothing before it was renewed.
 
-What fails is tried again, while its stream waits and all others go on. Then the reaction stops, or
-sets the stream aside: from that event on, in the log's database, so that whoever is next knows.
+What fails is tried again, while its stream waits and all others go on, until 256 events are under
+way: what is read ahead is bounded. Then the reaction stops, or sets the stream aside: from that event on, in the log's database, so that whoever is next knows.
 What comes later of a parked stream joins it instead of being handled. When an operator has worked
 it off, joining is refused, and from there on the events are handled again.
 
