@@ -37,9 +37,12 @@ async def fill(store: MemoryEventStore | SqliteEventStore) -> None:
 
 
 def restore(store: MemoryEventStore) -> None:
-    """The store as a backup after two events left it. Its followers are not told."""
+    """The store as a backup after two events left it. Its followers are not told.
+
+    It has the streams of those events too: what is appended has the versions that follow.
+    """
     older = MemoryLog()
-    older.events += store._log.events[:2]
+    older._extend(store._log.events[:2])
     store._log, store._visible = older, 2
 
 

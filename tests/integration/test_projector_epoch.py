@@ -1,6 +1,7 @@
 """Two projectors of one view: only the last that took over has any effect."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -9,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from diptych.clock import SystemClock
+from diptych.read.bound_view import BoundView
 from diptych.read.checkpoint import Word
-from diptych.read.database import ReadDatabase
+from diptych.read.database import Checkpoint, ReadDatabase
 from diptych.read.failure import Failure, FailureKind
 from diptych.read.hold import Superseded
 from diptych.read.model import Unapplied
@@ -18,7 +20,7 @@ from diptych.read.projector import Projector, Status
 from diptych.read.revision import Target, register
 from diptych.read.schema import CHECKPOINTS
 from diptych.read.signal import CheckpointSignal
-from diptych.store.contract import START, EventStore
+from diptych.store.contract import START, EventStore, LogPage
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -122,6 +124,41 @@ async def test_a_projector_that_slept_through_a_takeover_rolls_its_page_back(
         row = await side.query(GetAccount(account_id), at_least=await head_token(store))
         assert row is not None
         assert row.deposits == 1
+
+
+@pytest.mark.parametrize("rule_fails", [False, True])
+async def test_what_the_rows_of_the_heir_make_of_a_page_is_not_told(
+    store: MemoryEventStore,
+    any_database: AnyDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    rule_fails: bool,
+) -> None:
+    """To a zombie a page seems to come again, or its rule cannot apply it: both are untrue."""
+    account_id = uuid4()
+    await append(store, Opened(account_id, "Ann"), Deposited(account_id, 1))
+    async with (
+        another_process(store, any_database()) as zombie,
+        another_process(store, any_database()) as heir,
+    ):
+        read = zombie._read
+
+        async def sleep_through_takeover(checkpoint: Checkpoint) -> LogPage:
+            page = await read(checkpoint)
+            await hand_to(heir)
+            await heir._finish(page, await heir._take_over())
+            if rule_fails:
+                monkeypatch.setattr(BoundView, "_load", fail)
+            return page
+
+        async def fail(*_: object) -> None:
+            raise Unapplied(1)
+
+        monkeypatch.setattr(zombie, "_read", sleep_through_takeover)
+        await hand_to(zombie)
+        await zombie.run()
+        assert (zombie.status, zombie.error) == (Status.STANDING_BY, "")
+        assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 async def test_who_was_superseded_leaves_no_word_on_how_it_goes(

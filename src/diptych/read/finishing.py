@@ -4,6 +4,7 @@ import asyncio
 
 from diptych.clock import Clock
 from diptych.failpoints import failpoint
+from diptych.read.checkpoint import read_again
 from diptych.read.database import Checkpoint, ReadDatabase, Slot, Transaction
 from diptych.read.failure import FAULTS, Failing, Failure, FailureKind, failure_of
 from diptych.read.model import Bound, Key, Write
@@ -100,11 +101,27 @@ class Finisher:
         decoded = await self._model.decode(page.events)
         if not decoded:
             return _nothing, None
+        try:
+            async with self._database.snapshot(projecting=True) as snapshot:
+                aside = None
+                if checkpoint.parked_keys or self.failing:
+                    aside = await set_aside(snapshot, self._model, self._revision, self.failing)
+                return await self._bound.prepare(snapshot, decoded, aside), aside
+        except FAULTS:
+            await self._require_unmoved(checkpoint)
+            raise
+
+    async def _require_unmoved(self, checkpoint: Checkpoint) -> None:
+        """A fault that was met with rows which somebody else has changed is none of the events':
+        with the rows of a successor, who is further, every page seems to come again. A checkpoint
+        that is still as it was, was so when the rows were read.
+
+        Raises: Overtaken.
+        """
         async with self._database.snapshot(projecting=True) as snapshot:
-            aside = None
-            if checkpoint.parked_keys or self.failing:
-                aside = await set_aside(snapshot, self._model, self._revision, self.failing)
-            return await self._bound.prepare(snapshot, decoded, aside), aside
+            found = await read_again(snapshot, checkpoint.slot, epoch=checkpoint.epoch)
+        if found is None or _place(found) != _place(checkpoint):
+            raise Overtaken
 
 
 def _before(page: LogPage, failure: Failure) -> LogPage | None:
@@ -122,6 +139,11 @@ def _before(page: LogPage, failure: Failure) -> LogPage | None:
     if not events:
         return None
     return LogPage(events, Point(events[-1].position, events[-1].event_id), page.head)
+
+
+def _place(checkpoint: Checkpoint) -> tuple[int, int]:
+    """What moves within an epoch when anybody writes rows of its slot."""
+    return checkpoint.point.position, checkpoint.acts
 
 
 def _moved(checkpoint: Checkpoint, to: Point, parked: int) -> Checkpoint:
