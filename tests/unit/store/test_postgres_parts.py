@@ -39,8 +39,9 @@ def test_statements_are_for_the_schema_that_is_named() -> None:
     parts = (sql.schema, *sql.migrations, sql.functions, sql.queries)
     every = "\n".join(statement for part in parts for statement in part.values())
     assert "diptych." not in every
+    assert "'diptych'" not in every
     assert "CREATE SCHEMA orders_2" in every
-    assert "to_regclass('orders_2.meta')" in every
+    assert "n.nspname = 'orders_2' AND c.relname = 'meta'" in every
     assert "'orders_2'::regnamespace" in every
 
 

@@ -4,11 +4,16 @@
 -- with JSON for data: so one statement answers, from one snapshot. Arrays of other types than text
 -- are sent as text, because the driver would have to ask the server about these types first.
 
+-- These two look into the catalog itself: `to_regclass` may answer from what the session remembers,
+-- and so miss what another committed while this one waited for `lock_creation`.
 -- name: is_there
-SELECT to_regclass('diptych.meta') IS NOT NULL
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'diptych' AND c.relname = 'meta')
 
 -- name: has_schema
-SELECT to_regnamespace('diptych') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'diptych')
 
 -- name: create_schema
 CREATE SCHEMA diptych
