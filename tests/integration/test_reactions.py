@@ -14,6 +14,7 @@ from diptych.messages import RecordedEvent
 from diptych.store.contract import EventStore, Point
 from diptych.store.cursors import cursors_of
 from diptych.store.memory import MemoryEventStore
+from diptych.testing.conformance.steps import log_of
 from diptych.upcast import Upcast
 from diptych.worker import Worker
 from tests.integration.reactions import (
@@ -238,7 +239,7 @@ async def test_an_effect_id_is_the_same_for_each_delivery_and_another_for_each_r
 
 
 async def _positions(store: EventStore) -> list[int]:
-    return [event.position for event in (await store.read()).events]
+    return [event.position for event in await log_of(store)]
 
 
 async def _handled(event: object, recorded: object) -> None: ...

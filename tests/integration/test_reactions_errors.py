@@ -16,6 +16,7 @@ from diptych.messages import EventData
 from diptych.store.contract import ANY_VERSION, START, Append, EventStore, Write
 from diptych.store.cursors import Discard, cursors_of
 from diptych.store.memory import MemoryEventStore
+from diptych.testing.conformance.steps import log_of
 from diptych.testing.waiting import wait_until
 from tests.integration.reactions import (
     Refused,
@@ -68,7 +69,7 @@ async def test_an_event_that_fails_stops_its_reaction_and_no_other(
         found = await until_state(side, ReactionState.STOPPED)
         await soon(lambda: len(well.done) == 3)
         assert world.done == [("order-1", 1)]
-        positions = [event.position for event in (await reaction_store.read()).events]
+        positions = [event.position for event in await log_of(reaction_store)]
         assert (found.position, found.error_position) == tuple(positions[:2])
         assert (found.error_kind, found.error_type, found.attempts) == ("handle", "Placed", 2)
         assert found.error.startswith("Refused in refuse, reactions.py:")
@@ -198,7 +199,7 @@ async def test_what_fails_again_stays_parked_and_what_was_done_before_it_does_no
         world.refuse = refusing(("order-1", 3))
         with pytest.raises(StillParked) as refused:
             await side.retry("mail", stream="order-1")
-        positions = [event.position for event in (await reaction_store.read()).events]
+        positions = [event.position for event in await log_of(reaction_store)]
         assert refused.value.position == positions[2]
         (parked,) = await side.parked("mail")
         assert (parked.first, parked.through, parked.position) == (3, 4, positions[2])
