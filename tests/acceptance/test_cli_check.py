@@ -101,7 +101,14 @@ async def fill(log: str, *names: str, category: str = "order") -> None:
 
 
 def test_a_log_of_a_released_version_is_in_order(tmp_path: Path) -> None:
-    asked = check(ORDERS, "--log", log=sqlite_log(1, tmp_path / "log.db"))
+    """Once it is migrated, which is never done unasked."""
+    log, read = sqlite_log(1, tmp_path / "log.db"), f"sqlite:///{tmp_path / 'read.db'}"
+    refused = check(ORDERS, "--log", log=log)
+    assert refused.returncode == 1
+    assert "`diptych migrate`" in refused.stderr
+    words = ("migrate", "--app", FACTORY)
+    assert run_module("diptych.cli", *words, DIPTYCH_LOG=log, DIPTYCH_READ=read).returncode == 0
+    asked = check(ORDERS, "--log", log=log)
     assert asked.returncode == 0, asked.stdout
 
 
