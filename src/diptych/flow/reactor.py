@@ -13,9 +13,10 @@ told so by the next change, cancels what it is doing and ends. It cannot take ba
 done; so a holder whose lease may be over, because it slept, begins nothing before it was renewed.
 
 What fails is tried again, while its stream waits and all others go on, until 256 events are under
-way: what is read ahead is bounded. Then the reaction stops, or sets the stream aside: from that event on, in the log's database, so that whoever is next knows.
-What comes later of a parked stream joins it instead of being handled. When an operator has worked
-it off, joining is refused, and from there on the events are handled again.
+way: what is read ahead is bounded. Then the reaction stops, or sets the stream aside: from that
+event on, in the log's database, so that whoever is next knows. What comes later of a parked stream
+joins it instead of being handled. When an operator has worked it off, joining is refused, and from
+there on the events are handled again.
 
 To stop is to begin nothing new, to let what was begun come to its end, for a while, and to save.
 Trouble with the log is no failure of an event: whatever was asked is asked again, as all of it may
