@@ -1,15 +1,18 @@
-"""Applications that the `diptych` command cannot run, and one that takes its time."""
+"""Applications that the `diptych` command cannot run, and some that take their time or share."""
 
 import asyncio
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import sqlalchemy as sa
 
-from diptych import Application, Projection, ProjectionTransaction, Reaction, RecordedEvent
+from diptych import Application, Projection, ProjectionTransaction, Reaction, RecordedEvent, View
 from diptych.store.memory import MemoryEventStore
 from examples.orders.app import shop
-from examples.orders.order import order_events
+from examples.orders.customers import customers
+from examples.orders.order import OrderEvent, order_events
 from examples.orders.summaries import summaries
 
 
@@ -57,6 +60,28 @@ def slow() -> Application:
     slow = Projection("slow", events=[order_events], tables=[table], apply=apply)
     return Application(
         log=os.environ["DIPTYCH_LOG"], read=os.environ["DIPTYCH_READ"], projections=[slow]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How many events an order has."""
+
+    order_id: UUID
+    events: int
+
+
+def lengthen(row: Length | None, event: OrderEvent, recorded: RecordedEvent) -> Length:
+    return Length(event.order_id, row.events + 1 if row else 1)
+
+
+def shared() -> Application:
+    """The views of the order service, which are projected as one, and one more: work for two."""
+    lengths = View("lengths", events=[order_events], row=Length, key="order_id", project=lengthen)
+    return Application(
+        log=os.environ["DIPTYCH_LOG"],
+        read=os.environ["DIPTYCH_READ"],
+        views=[summaries, customers, lengths],
     )
 
 

@@ -24,6 +24,7 @@ from tests.acceptance.test_orders_readiness import ORDERS, fill
 
 FACTORY = "examples.orders.app:application"
 SLOW = "tests.acceptance.cli_sample:slow"
+SHARED = "tests.acceptance.cli_sample:shared"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "postgres-log-sqlite-read"])
@@ -40,8 +41,8 @@ def urls(databases: Databases) -> dict[str, str]:
 
 
 @contextmanager
-def projector(databases: Databases) -> Iterator["subprocess.Popen[str]"]:
-    running = start_module("diptych.cli", "run", FACTORY, **urls(databases))
+def projector(databases: Databases, target: str = FACTORY) -> Iterator["subprocess.Popen[str]"]:
+    running = start_module("diptych.cli", "run", target, **urls(databases))
     try:
         yield running
     finally:
@@ -67,7 +68,8 @@ async def break_log(databases: Databases) -> None:
 def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_path: Path) -> None:
     before = diptych(filled, "status", FACTORY)
     assert before.returncode == 1
-    assert re.search(r"order_summaries +building +0 +20,000", before.stdout), before.stdout
+    shown = r"order_summaries +building +0 +20,000 .*\n  over it: customers *\n"
+    assert re.search(shown, before.stdout), before.stdout
     built = diptych(filled, "run", "--until-caught-up", FACTORY)
     assert built.returncode == 0, built.stdout + built.stderr
     assert "all views have caught up" in built.stdout
@@ -75,10 +77,15 @@ def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_pa
     assert after.returncode == 0
     found = json.loads(after.stdout)
     assert (found["ready"], found["head"]) == (True, ORDERS)
-    assert [view["position"] for view in found["views"]] == [ORDERS, ORDERS]
+    assert [(view["name"], view["over"], view["position"]) for view in found["views"]] == [
+        ("order_summaries", ["customers"], ORDERS)
+    ]
     with process(tmp_path / "web", DIPTYCH_PROJECT="off", **urls(filled)) as web:
         web.start()
-        assert httpx.get(f"{web.url}/orders/search").json()["total"] == ORDERS
+        found = httpx.get(f"{web.url}/orders/search").json()
+        assert found["total"] == ORDERS
+        customer = httpx.get(f"{web.url}/customers/{found['items'][0]['customer_id']}")
+        assert customer.status_code == 200, customer.text
 
 
 async def test_who_is_stopped_before_the_views_are_there_does_not_say_that_they_are(
@@ -129,11 +136,14 @@ def test_it_stops_cleanly_and_said_what_is_in_force(databases: Databases) -> Non
 
 
 def test_when_one_is_killed_another_takes_over(databases: Databases, tmp_path: Path) -> None:
+    """Two processes share what there is to project; the one that has the orders is killed."""
     settings = {"DIPTYCH_PROJECT": "off", **urls(databases)}
-    with projector(databases) as one, projector(databases) as two:
-        until(lambda: len(holders(databases)) == 2)
-        os.kill(one.pid, signal.SIGKILL)
-        one.wait()
+    with projector(databases, SHARED) as one, projector(databases, SHARED) as two:
+        running = {str(each.pid): each for each in (one, two)}
+        until(lambda: set(holders(databases).values()) == set(running))
+        killed = running.pop(holders(databases)["order_summaries"])
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
         with process(tmp_path / "web", **settings) as web:
             web.start()
             created = httpx.post(f"{web.url}/orders", json=new_order())
@@ -144,12 +154,17 @@ def test_when_one_is_killed_another_takes_over(databases: Databases, tmp_path: P
                 return answer.status_code == 200 and "diptych-stale" not in answer.headers
 
             until(is_there)
-        until(lambda: {name.rpartition("/")[2] for name in holders(databases)} == {str(two.pid)})
+        until(lambda: set(holders(databases).values()) == set(running))
 
 
-def holders(databases: Databases) -> set[str]:
-    found = json.loads(diptych(databases, "status", "--json", FACTORY).stdout)
-    return {slot["holder"] for view in found["views"] for slot in view["slots"]} - {""}
+def holders(databases: Databases) -> dict[str, str]:
+    """By view, the number of the process that projects it."""
+    found = json.loads(diptych(databases, "status", "--json", SHARED).stdout)
+    return {
+        view["name"]: slot["holder"].rpartition("/")[2]
+        for view in found["views"]
+        for slot in view["slots"]
+    }
 
 
 async def test_a_view_that_cannot_go_on_is_told_with_its_event(databases: Databases) -> None:

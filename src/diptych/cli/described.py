@@ -61,6 +61,7 @@ def facts_of(found: Readiness, *, log_id: str) -> dict[str, object]:
 def _view_facts(view: ViewStatus) -> dict[str, object]:
     return {
         "name": view.name,
+        "over": view.over,
         "fingerprint": view.fingerprint,
         "revision": view.revision,
         "state": view.state,

@@ -108,10 +108,12 @@ def _table(found: Readiness, app: Application) -> Group:
 
 
 def _rows(view: ViewStatus) -> Iterator[tuple[Text | str, ...]]:
-    """One for the view; if it is split, one more for each partition."""
+    """One for the view; one more for each view over it, and for each partition if it is split."""
     state = Text(view.state.value, style=_COLOURS[view.state])
     lag = f"{view.lag.total_seconds():,.1f} s"
     yield view.name, state, f"{view.position:,}", f"{view.behind:,}", lag, holders_of(view)
+    for name in view.over:
+        yield f"  over it: {name}", "", "", "", "", ""
     if len(view.slots) > 1:
         for slot in view.slots:
             yield f"  part {slot.partition}", "", f"{slot.position:,}", "", "", slot.holder
