@@ -120,7 +120,7 @@ async def test_a_temporary_database_leaves_nothing_behind() -> None:
     database = SqliteReadDatabase()
     await database.open(log_id=LOG)
     assert database._open is not None
-    path = database._open._path
+    path = database._open.path
     assert path.exists()
     await database.close()
     assert not path.parent.exists()

@@ -267,6 +267,6 @@ async def test_filtering_by_what_is_no_column_is_the_programmers_error(side: Rea
         return await rows.page(accounts, where={"surname": "x"})
 
     assert side._running is not None
-    side._bus._register(answer(Wrong, wrong, reads=[accounts]), [accounts])
+    side._bus._register(answer(Wrong, wrong, reads=[accounts]))
     with pytest.raises(ConfigurationError, match="surname"):
         await side.query(Wrong())

@@ -38,6 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
+    order_id: UUID
     tag: str
 
 

@@ -30,7 +30,7 @@ def test_the_database_makes_no_difference() -> None:
     view, key = account_view(partitions=4), ("north", UUID(int=7))
     for dialect in (sqlite.dialect(), postgresql.dialect()):
         part = view.bind(1, dialect, partition=partition_of("north", [key[1].hex], partitions=4))
-        assert part._is_ours(key)
+        assert part.is_ours(key)
 
 
 def test_every_key_is_in_one_partition_and_they_are_about_equally_full() -> None:
@@ -38,14 +38,14 @@ def test_every_key_is_in_one_partition_and_they_are_about_equally_full() -> None
     owners = Counter[int]()
     for number in range(2_000):
         key = ("", UUID(int=number))
-        (owner,) = [index for index, part in enumerate(parts) if part._is_ours(key)]
+        (owner,) = [index for index, part in enumerate(parts) if part.is_ours(key)]
         owners[owner] += 1
     assert min(owners.values()) > 400
 
 
 def test_tenants_are_spread_too() -> None:
     key = UUID(int=7)
-    found = {bound(0)._is_ours((f"tenant {number}", key)) for number in range(50)}
+    found = {bound(0).is_ours((f"tenant {number}", key)) for number in range(50)}
     assert found == {True, False}
 
 
