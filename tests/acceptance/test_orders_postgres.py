@@ -124,6 +124,6 @@ def test_a_private_server_keeps_its_data() -> None:
 def test_a_database_that_is_not_there_is_told_and_nothing_is_left_running() -> None:
     ended = run_module(STARTER, PORT="0", POSTGRES="postgresql://nobody:secret@127.0.0.1:1/none")
     assert ended.returncode == 1
-    assert "nobody@127.0.0.1:1/none: nothing listens there" in ended.stderr
+    assert "…@127.0.0.1:1/none: nothing listens there" in ended.stderr
     assert "secret" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr

@@ -51,7 +51,8 @@ async def run(
     stopped, or a signal came first; 2 the command line or the wiring of the
     application is wrong, and trying again will not help.
     """
-    log_to(out.console, logging.INFO if verbose else logging.WARNING)
+    told = out.notes if out.as_json else out.console
+    log_to(told, logging.INFO if verbose else logging.WARNING)
     try:
         with _metrics(app, out, metrics):
             return await project(app, out, until_caught_up=until_caught_up)
