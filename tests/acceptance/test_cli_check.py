@@ -26,7 +26,7 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
 
 def check(file: Path, *words: str, log: str = "memory://"):
     words = ("check", "--app", FACTORY, "--file", str(file), *words)
-    return run_module("diptych.cli", *words, DIPTYCH_LOG=log)
+    return run_module("diptych.cli", *words, DIPTYCH_LOG=log, DIPTYCH_READ="sqlite://")
 
 
 def changed(tmp_path: Path, **fields: str) -> Path:

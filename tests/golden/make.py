@@ -49,7 +49,7 @@ def command_id(number: int) -> UUID:
 
 
 async def fill(store: EventStore) -> Sequence[RecordedEvent]:
-    async with shop(log=store, project=False) as app:  # type: ignore[arg-type]
+    async with shop(log=store, read="sqlite://", project=False) as app:  # type: ignore[arg-type]
         for number, command in enumerate(commands()):
             await app.dispatch(command, command_id=command_id(number), actor=ACTOR, tenant=TENANT)
         return (await store.read()).events
