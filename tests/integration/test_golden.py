@@ -103,7 +103,7 @@ async def test_commands_are_decided_on_old_logs(log: str, version: int) -> None:
 
 @pytest.mark.parametrize("version", versions())
 async def test_commands_in_old_logs_are_not_done_again(tmp_path: Path, version: int) -> None:
-    async with shop(sqlite_log(version, tmp_path / "log.db"), project=False) as app:
+    async with shop(sqlite_log(version, tmp_path / "log.db"), "sqlite://", project=False) as app:
         for number, command in enumerate(commands()):
             outcome = await app.dispatch(
                 command, command_id=command_id(number), actor=ACTOR, tenant=TENANT
