@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from diptych.errors import InvalidInput, NotParked
+from diptych.errors import InvalidInput
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
 from diptych.read.database import Transaction
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
-from diptych.read.parked import Lot, lot_of
+from diptych.read.parked import Lot, existing_lot, lot_of
 from diptych.read.schema import DISCARDS
 from diptych.read.table import TENANT, VERSION
 
@@ -45,9 +45,7 @@ async def discard(
     revision took its place meanwhile."""
     if not reason.strip():
         raise InvalidInput("reason", "must say why the events are not to be applied")
-    lot = await lot_of(model, means)
-    if lot is None:
-        raise NotParked(model.name)
+    lot = await existing_lot(model, means)
     stored = lot.stored_key(key)
     async with means.database.snapshot(projecting=True) as snapshot:
         row = await lot.row(snapshot, tenant=tenant, stored=stored)

@@ -182,6 +182,14 @@ async def lot_of(model: ReadModel, means: Means) -> Lot | None:
     return None if standing is None else Lot(model, standing.revision, means)
 
 
+async def existing_lot(model: ReadModel, means: Means) -> Lot:
+    """Raises: NotParked: this code has no revision yet, so nothing is."""
+    lot = await lot_of(model, means)
+    if lot is None:
+        raise NotParked(model.name)
+    return lot
+
+
 async def parked(model: ReadModel, means: Means) -> tuple[ParkedKey, ...]:
     lot = await lot_of(model, means)
     if lot is None:
@@ -192,9 +200,7 @@ async def parked(model: ReadModel, means: Means) -> tuple[ParkedKey, ...]:
 
 async def parked_key(model: ReadModel, key: object, *, tenant: str, means: Means) -> ParkedDetails:
     """Raises: NotParked, InvalidInput; HistoryDiverged: the log does not have its events."""
-    lot = await lot_of(model, means)
-    if lot is None:
-        raise NotParked(model.name)
+    lot = await existing_lot(model, means)
     stored = lot.stored_key(key)
     async with means.database.snapshot(projecting=True) as snapshot:
         row = await lot.row(snapshot, tenant=tenant, stored=stored)

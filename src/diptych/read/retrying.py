@@ -20,7 +20,7 @@ from diptych.read.database import Transaction
 from diptych.read.failure import FAULTS, Failure, failure_of
 from diptych.read.means import Means
 from diptych.read.model import Decoded, Key, ReadModel
-from diptych.read.parked import Lot, ParkedKey, lot_of
+from diptych.read.parked import Lot, ParkedKey, existing_lot, lot_of
 from diptych.read.schema import CHECKPOINTS, DIVERGED, PARKED_KEYS, STOPPED, WELL
 
 _ATTEMPTS: Final = 100
@@ -93,9 +93,7 @@ async def retry_all(model: ReadModel, means: Means) -> Retried:
 async def retry_key(model: ReadModel, key: object, *, tenant: str, means: Means) -> Retried:
     """Raises: NotParked, InvalidInput; StillParked: it failed again; CheckpointDiverged;
     ViewChanging: another revision took its place meanwhile."""
-    lot = await lot_of(model, means)
-    if lot is None:
-        raise NotParked(model.name)
+    lot = await existing_lot(model, means)
     stored = lot.stored_key(key)
     await _require_history(lot)
     async with means.database.snapshot(projecting=True) as snapshot:
