@@ -83,7 +83,8 @@ class Operations:
             UnknownView: there is no such view or projection.
             RebuildRunning: another process that is alive builds one of them.
             ProjectionStopped: an event cannot be applied; what was built so far stays.
-            StoreError: a database cannot do it; what was built so far stays.
+            StoreError: a database cannot do it, or was away for a minute; what was built so far
+                stays. One that is back sooner does not end the rebuild.
         """
         models = tuple(dict.fromkeys(self._read.named(name) for name in views))
         how = HowToRebuild(full_speed, only_if_equal, on_progress)

@@ -14,25 +14,38 @@ slow finds its next page refused.
 When the candidate has caught up it is compared with the revision that serves (`verify`). Then one
 transaction lets it serve in its place (`Flip`). The old revision is kept, retired, until it is
 dropped: readers that had begun before still read it.
+
+A database that is away or busy does not end the work: it is taken up where it was, with growing
+pauses, until it has not got on for a minute. What a flip whose commit was cut off has become, the
+registry tells.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged
+from diptych.errors import CheckpointDiverged, StorageBusy, StorageUnavailable
 from diptych.failpoints import failpoint
-from diptych.read.builder import Builder, Candidate
+from diptych.read.builder import Builder, Candidate, retake
 from diptych.read.building import Building
+from diptych.read.failure import failure_of_other
 from diptych.read.flip import Flip
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
 from diptych.read.progress import Meter, OnProgress
-from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, RETIRED, REVISIONS
+from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, RETIRED, REVISIONS, SERVING
 from diptych.read.throttle import Throttle
+from diptych.read.trying import Tries
 from diptych.read.verify import Verification, verify
+
+_PATIENCE: Final = 60.0
+"""Seconds without getting on after which an error of a database ends a rebuild."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +88,18 @@ async def rebuild(
         ProjectionStopped: an event cannot be applied. What was built so far stays.
         CheckpointDiverged: what an earlier rebuild had built does not fit the log; the next
             rebuild begins anew.
-        StoreError: a database cannot do it; what was built so far stays.
+        StoreError: a database cannot do it, or was away for a minute; what was built stays.
     """
-    started = asyncio.get_running_loop().time()
+    started = _time()
     builder = Builder(means)
     async with builder.claimed(models) as candidates:
         throttle = Throttle(full_speed=how.full_speed)
         meter = Meter("building", how.on_progress)
         building = Building(means, builder.worker.id, throttle, meter)
-        try:
-            await building.catch_up(candidates)
-        except CheckpointDiverged:
-            await _abandon(candidates, means)
-            raise
-        done = [await _complete(each, building, how) for each in candidates]
-    seconds = asyncio.get_running_loop().time() - started
-    return tuple(each.after(seconds) for each in done)
+        work = _Work(candidates, building, how)
+        await work.run()
+    seconds = _time() - started
+    return tuple(work.done[each].after(seconds) for each in candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +124,85 @@ class _Done:
         )
 
 
-async def _complete(candidate: Candidate, building: Building, how: HowToRebuild) -> _Done:
-    means = building.means
-    found = await verify(candidate, database=means.database)
-    failpoint("rebuild.after_verify")
-    verified_at = means.clock.now().isoformat() if found else None
-    keep = found is not None and found.finding and how.only_if_equal
-    if keep:
-        position = candidate.point.position
-    else:
-        position = (await Flip(candidate, building, verified_at).run()).position
-        means.signal.look()
-    parked = await _parked(candidate, means)
-    return _Done(candidate, not keep, position, parked, found)
+class _Work:
+    """Brings candidates to the head and lets them serve; `done` are those that it is done with."""
+
+    def __init__(
+        self, candidates: Sequence[Candidate], building: Building, how: HowToRebuild
+    ) -> None:
+        self._candidates, self._building, self._how = candidates, building, how
+        self._means = building.means
+        self._tries = Tries(self._means.clock.jitter)
+        self._found: dict[Candidate, Verification | None] = {}
+        self._reached, self._got_on_at = -1, 0.0
+        self.done: dict[Candidate, _Done] = {}
+
+    async def run(self) -> None:
+        """Raises: as `rebuild`."""
+        again = False
+        while True:
+            try:
+                await self._go_on(again=again)
+            except (StorageBusy, StorageUnavailable) as error:
+                again = True
+                await self._pause(error)
+            else:
+                return
+
+    async def _go_on(self, *, again: bool) -> None:
+        for candidate in self._left() if again else ():
+            await self._take_up(candidate)
+        left = self._left()
+        try:
+            await self._building.catch_up(left)
+        except CheckpointDiverged:
+            await _abandon(left, self._means)
+            raise
+        for candidate in left:
+            await self._complete(candidate)
+
+    def _left(self) -> Sequence[Candidate]:
+        return [each for each in self._candidates if each not in self.done]
+
+    async def _take_up(self, candidate: Candidate) -> None:
+        """What became of it is not known: the commit of a page, or of its flip, was cut off."""
+        status = REVISIONS.c.status
+        mine = sa.select(status).where(REVISIONS.c.id == candidate.revision)
+        async with self._means.database.snapshot(projecting=True) as snapshot:
+            serves = [row.status for row in await snapshot.execute(mine)] == [SERVING]
+        if serves:
+            await self._is_done(candidate, position=candidate.point.position, serving=True)
+        else:
+            await retake(candidate, self._means, holder=self._building.holder)
+
+    async def _complete(self, candidate: Candidate) -> None:
+        found = await verify(candidate, database=self._means.database)
+        self._found[candidate] = found
+        failpoint("rebuild.after_verify")
+        if found is not None and found.finding and self._how.only_if_equal:
+            await self._is_done(candidate, position=candidate.point.position, serving=False)
+            return
+        verified_at = self._means.clock.now().isoformat() if found else None
+        flipped = await Flip(candidate, self._building, verified_at).run()
+        await self._is_done(candidate, position=flipped.position, serving=True)
+
+    async def _is_done(self, candidate: Candidate, *, position: int, serving: bool) -> None:
+        if serving:
+            self._means.signal.look()
+        parked, found = await _parked(candidate, self._means), self._found.get(candidate)
+        self.done[candidate] = _Done(candidate, serving, position, parked, found)
+
+    async def _pause(self, error: StorageBusy | StorageUnavailable) -> None:
+        """Raises: `error`, if nothing was built since the one a minute before."""
+        reached = sum(each.point.position for each in self._candidates) + len(self.done)
+        if reached > self._reached:
+            self._reached, self._got_on_at = reached, _time()
+            self._tries.went_on(0)
+        elif _time() - self._got_on_at > _PATIENCE:
+            raise error
+        _, seconds = self._tries.count(failure_of_other(error))
+        _log.warning("a rebuild is taken up again in %.2f s: %s", seconds, error)
+        await asyncio.sleep(seconds)
 
 
 async def _parked(candidate: Candidate, means: Means) -> int:
@@ -152,3 +227,7 @@ async def _abandon(candidates: Sequence[Candidate], means: Means) -> None:
             )
             at = means.clock.now().isoformat()
             await tx.execute(sa.update(REVISIONS).where(mine).values(status=RETIRED, retired_at=at))
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
