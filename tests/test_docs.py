@@ -38,14 +38,6 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_python_in_documents_is_python(document: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
-    for block in blocks:
-        wrapped = "async def example():\n" + "".join(f"    {line}\n" for line in block.splitlines())
-        ast.parse(wrapped)
-
-
 @pytest.mark.parametrize(
     "record", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=lambda p: p.name
 )

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from diptych.web import mount, role
 from examples.orders.app import shop
+from examples.orders.order import OrderNotFound, ShipOrder
 from tests.acceptance.conftest import new_order
 
 TEXT = (Path(__file__).parents[2] / "docs/how-to/fastapi.md").read_text()
@@ -67,6 +70,26 @@ def test_who_may_not_is_refused(client: TestClient, headers: dict[str, str], sta
     path = "/api/customers/7d444840-9dc0-41d1-b245-5ffdce74fad2"
     raw = {name: value.encode() for name, value in headers.items()}
     assert client.get(path, headers=raw).status_code == status
+
+
+def test_a_route_of_your_own_sees_what_it_did(code: dict[str, Any]) -> None:
+    api, packer = FastAPI(), role("packer")
+    mounted = mount(
+        api,
+        shop("memory://", "sqlite://"),
+        routes=code["ROUTES"],
+        identity=code["bearer"](SECRET),
+        allow={ShipOrder: packer},
+        problems={OrderNotFound: 404},
+    )
+    code["add_packing"](api, mounted)
+    with TestClient(api, base_url="http://localhost") as client:
+        order = client.post("/orders", json=new_order(), headers=by("ada", "customer"))
+        path = f"{order.headers['location']}/pack"
+        assert client.post(path, headers=by("ada", "customer")).status_code == 403
+        packed = client.post(path, headers=by("pia", "packer"))
+        assert (packed.status_code, packed.json()["status"]) == (200, "shipped")
+        assert packed.headers["etag"] == '"2"'
 
 
 def test_only_the_hosts_that_are_named_are_answered(client: TestClient) -> None:

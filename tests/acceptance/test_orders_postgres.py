@@ -1,4 +1,4 @@
-"""`make run-postgres` as a process: web workers and a projector, any of which may be killed."""
+"""`make run-postgres` (README.md) as a process: workers and a projector, which may be killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`python -m examples.orders` as a process: start, stop, kill, start again, and wrong settings."""
+"""`make run` of README.md as a process: start, stop, kill, start again, and wrong settings."""
 
 import os
 import socket

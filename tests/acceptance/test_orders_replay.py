@@ -1,4 +1,4 @@
-"""Real invoices through the HTTP API, with kills between, compared by an independent script."""
+"""README.md: real invoices over HTTP, with kills between, compared by an independent script."""
 
 import time
 from collections.abc import Iterator

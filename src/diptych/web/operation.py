@@ -211,7 +211,19 @@ def resolve(schema: Schema, components: Mapping[str, Schema]) -> Schema:
 
 
 def merge(schemas: Components, more: Mapping[str, Schema]) -> None:
-    """Raises: ConfigurationError: two different schemas have one name."""
+    """Add schemas. A class that is there already, in the words of FastAPI, stays as it is.
+
+    Raises: ConfigurationError: two classes have one name.
+    """
     for name, schema in more.items():
-        if schemas.setdefault(name, schema) != schema:
+        there = schemas.setdefault(name, schema)
+        if there != schema and _outline(there) != _outline(schema):
             raise ConfigurationError(f"two schemas are named {name}: rename one of the classes")
+
+
+def _outline(schema: Schema) -> object:
+    """What both would say of one class, in whatever words: its fields, or its members."""
+    fields, members = schema.get("properties", {}), schema.get("enum", [])
+    if not fields and not members:
+        return schema
+    return schema.get("title"), set(fields), set(schema.get("required", [])), set(members)

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from diptych import ConfigurationError
 from diptych.web import command_route, mount
-from tests.integration.web.doors import HangDoor, PaintDoor, house, routes
+from tests.integration.web.doors import HangDoor, PaintDoor, Seen, house, routes
 from tests.integration.web.test_mount_identity import bearer
 
 
@@ -128,6 +128,17 @@ def test_two_schemas_of_one_name_are_refused_when_the_app_starts() -> None:
         clashing().openapi()
     with pytest.raises(ConfigurationError, match="HangDoor"), TestClient(clashing()):
         pass
+
+
+def test_a_class_that_routes_of_both_answer_with_is_described_once() -> None:
+    api = app_of()
+
+    @api.get("/seen")
+    async def seen() -> Seen:
+        raise NotImplementedError
+
+    schemas = api.openapi()["components"]["schemas"]
+    assert set(schemas["Seen"]["properties"]) == {"door_id", "colour"}
 
 
 def test_two_routes_of_one_address_are_refused_when_the_app_starts() -> None:
