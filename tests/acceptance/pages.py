@@ -1,8 +1,8 @@
 """What a document shows: files, Python, and sessions at a prompt, to be done as a reader would.
 
 A block behind `<!-- name.py -->` is the file of that name; behind `<!-- from path.py -->` it is
-lines of a file of the repository. Other Python of a document is one module. What is behind a comment
-that says `run by tests/…` is left to that test.
+lines of a file of the repository. Other Python of a document is one module. What is behind a
+comment that says `run by tests/…` is left to that test.
 """
 
 import ast
