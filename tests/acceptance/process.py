@@ -13,6 +13,7 @@ from typing import IO
 
 import httpx
 
+from tests.servers import forks
 from tests.servers.processes import children_of, words_of
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._ready():
             if self._running.poll() is not None or time.monotonic() > deadline:
                 self.tidy()
@@ -140,30 +141,14 @@ def process(
 
 def run_module(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m name arguments`, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", name, *arguments],
-        cwd=ROOT,
-        env=environment_of(environment),
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return forks.run(name, *arguments, environment=environment_of(environment), timeout=100)
 
 
 def start_module(
     name: str, *arguments: str, stdin: IO[bytes] | None = None, **environment: str
-) -> subprocess.Popen[str]:
+) -> forks.Forked:
     """`python -m name arguments`, beside this process; its output is one text."""
-    return subprocess.Popen(
-        [sys.executable, "-m", name, *arguments],
-        cwd=ROOT,
-        env=environment_of(environment),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return forks.start(name, *arguments, environment=environment_of(environment), stdin=stdin)
 
 
 def environment_of(more: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from examples.orders.app import shop
 from tests.acceptance.conftest import Databases, make, new_order
 from tests.acceptance.process import process, run_module, start_module, until
 from tests.acceptance.test_orders_readiness import ORDERS, fill
+from tests.servers.forks import Forked
 
 FACTORY = "examples.orders.app:application"
 SLOW = "tests.acceptance.cli_sample:slow"
@@ -41,7 +42,7 @@ def urls(databases: Databases) -> dict[str, str]:
 
 
 @contextmanager
-def projector(databases: Databases, target: str = FACTORY) -> Iterator["subprocess.Popen[str]"]:
+def projector(databases: Databases, target: str = FACTORY) -> Iterator[Forked]:
     running = start_module("diptych.cli", "run", target, **urls(databases))
     try:
         yield running

@@ -1,7 +1,6 @@
 """What is killed: a process that projects, and one that rebuilds; and the load on them."""
 
 import asyncio
-import multiprocessing
 import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from diptych.read.side import ReadSide
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
 from tests.integration.accounts import Deposited, GetAccount, Opened, append, reading
+from tests.servers.forks import FORKS
 
 TTL: Final = 1.0
 LONG: Final = timedelta(seconds=20)
@@ -32,8 +32,6 @@ POINTS: Final = (
     *("rebuild.before_claim", "rebuild.after_claim", *PAGES, "rebuild.after_verify"),
     *("flip.before_begin", "flip.before_commit", "flip.after_commit"),
 )
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.crash.rebuilding"])
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def rebuilds(place: Place, failpoint: str) -> BaseProcess:
 
 
 def _started(work: object, place: Place, failpoint: str) -> BaseProcess:
-    process = _PROCESSES.Process(target=_run, args=(work, place, failpoint), daemon=True)
+    process = FORKS.Process(target=_run, args=(work, place, failpoint), daemon=True)
     process.start()
     return process
 
