@@ -1,17 +1,22 @@
 """How reactions end: without beginning anew, and without what was discarded meanwhile."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
 from diptych.clock import SystemClock
+from diptych.errors import StorageUnavailable
+from diptych.flow import calling
 from diptych.flow.lease import Lease
 from diptych.flow.reactor import Reactor
 from diptych.flow.status import ReactionState
 from diptych.store.contract import EventStore
 from diptych.store.cursors import Cursor, cursors_of
 from diptych.store.memory import MemoryEventStore
+from diptych.store.memory_cursors import MemoryCursors
 from diptych.testing.waiting import wait_until
 from diptych.worker import Worker
 from tests.integration.reactions import (
@@ -21,6 +26,7 @@ from tests.integration.reactions import (
     place,
     reacting,
     refusing,
+    settle,
     soon,
     status,
     until_saved,
@@ -159,3 +165,80 @@ async def test_a_look_from_before_it_stopped_does_not_start_it_again(
         slow = False
         await until_state(side, ReactionState.STOPPED)
     assert world.attempts == [("order-1", 1)]
+
+
+async def test_a_call_that_goes_on_after_it_was_cancelled_holds_nobody_up(
+    store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can end it. Its event has failed, others of its reaction go on, and so does a stop."""
+    monkeypatch.setattr(calling, "_LONGEST_CANCEL", 0.05)
+    world = World(refuse=ignoring(over := asyncio.Event(), "order-1"))
+    await place(store, "order-1", 2)
+    await place(store, "order-2", 2)
+    short = timedelta(milliseconds=20)
+    try:
+        async with reacting(store, mail(world, on_error="park", timeout=short)) as side:
+            await until_saved(side, store)
+            (parked,) = await side.parked("mail")
+            assert parked.error.startswith("GoesOn: it took too long")
+            assert (parked.stream, parked.attempts) == ("order-1", 1)
+        assert world.done == [("order-2", 1), ("order-2", 2)]
+        assert "goes on: it is left alone" in caplog.text
+    finally:
+        over.set()
+        await settle()
+
+
+async def test_who_lost_a_cursor_and_cannot_end_what_it_does_keeps_its_other_reactions(
+    store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "_LONGEST_CANCEL", 4 * QUICK)
+    world, well = World(refuse=ignoring(over := asyncio.Event(), "order-1")), World()
+    other = mail(well)
+    other.name = "other"
+    thief = Worker("thief", "host/1", "elsewhere 1 1")
+    await place(store, "order-1")
+    cursors = cursors_of(store)
+    try:
+        async with reacting(store, mail(world), other, grace=0.1):
+            await soon(lambda: bool(world.attempts) and bool(well.done))
+            stolen, kept = await cursors.look()
+            assert stolen.holder is not None
+            await cursors.take("mail", thief, ttl=60.0, gone=stolen.holder.id)
+            await asyncio.sleep(2 * QUICK)
+            now = (await cursors.look())[1]
+            assert (now.epoch, now.alive) == (kept.epoch, True)
+    finally:
+        over.set()
+        await settle()
+
+
+def ignoring(over: asyncio.Event, stream: str) -> Callable[[str, int], Awaitable[None]]:
+    """What happens to one stream does not end when it is cancelled."""
+
+    async def hang(name: str, version: int) -> None:
+        while name == stream and not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+
+    return hang
+
+
+async def test_a_log_that_is_away_is_said_to_be_once_and_to_be_back_once(
+    store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, looks = World(), 0
+
+    async def away(_: object) -> Sequence[Cursor]:
+        nonlocal looks
+        looks += 1
+        raise StorageUnavailable("the log is away")
+
+    async with reacting(store, mail(world), ttl=0.1):
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryCursors, "look", away)
+            await soon(lambda: looks > 10)
+        await place(store, "order-1")
+        await soon(lambda: bool(world.done))
+        await soon(lambda: "within reach again" in caplog.text)
+    assert caplog.text.count("cursors are out of reach") == 1

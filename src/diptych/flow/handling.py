@@ -9,6 +9,7 @@ from diptych.clock import Clock
 from diptych.errors import UndecodableEvent, UnknownEventType
 from diptych.errors.reason import reason
 from diptych.failpoints import failpoint
+from diptych.flow.calling import GoesOn, called
 from diptych.flow.reaction import Reaction
 from diptych.messages import RecordedEvent
 from diptych.store.cursors import Failure
@@ -50,7 +51,8 @@ class Handling:
                 continue
             attempt += 1
             failure = self._failure(recorded, "handle", wrong, attempts=attempt)
-            if attempt >= self._reaction.attempts or ends():
+            last = attempt >= self._reaction.attempts or isinstance(wrong, GoesOn)
+            if last or ends():
                 return failure
             await self._wait(attempt)
             if ends():
@@ -65,8 +67,7 @@ class Handling:
                 return asyncio.CancelledError()
             failpoint("reaction.before_handle")
             try:
-                async with asyncio.timeout(self._reaction.timeout.total_seconds()):
-                    await self._reaction.handle(event, recorded)
+                await called(self._reaction.handle(event, recorded), self._reaction.timeout)
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise

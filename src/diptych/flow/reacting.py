@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from diptych.clock import Clock
 from diptych.errors import DiptychError
+from diptych.errors.reason import reason
 from diptych.flow.lease import TTL, Lease
 from diptych.flow.reaction import Reaction
 from diptych.flow.reactor import GRACE, Reactor
@@ -51,6 +52,7 @@ class Reacting:
         self._running: dict[str, _Running] = {}
         self._watch: asyncio.Task[None] | None = None
         self._renew_at = 0.0
+        self._trouble = ""
 
     def reactor(self, name: str) -> Reactor | None:
         """What runs, or has stopped, here."""
@@ -93,7 +95,9 @@ class Reacting:
                 if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                     raise
                 # What is outside is protected by the lease: it ends, and nothing is begun.
-                _log.warning("cursors cannot be looked at; trying again", exc_info=True)
+                self._in_trouble(error)
+            else:
+                self._out_of_trouble()
             await asyncio.sleep(self._ttl / _LOOKS)
 
     @property
@@ -103,7 +107,7 @@ class Reacting:
     async def _look(self) -> None:
         ended = {name for name, each in self._running.items() if each.task.done()}
         seen = {cursor.name: cursor for cursor in await self._cursors.look()}
-        await self._end_superseded(seen)
+        self._end_superseded(seen)
         for reaction in self._reactions:
             running = self._running.get(reaction.name)
             # Why one ended meanwhile is not in what was seen: the next look judges it.
@@ -128,20 +132,32 @@ class Reacting:
             try:
                 await self._renew()
             except DiptychError as error:
-                _log.warning("cursors cannot be renewed; trying again: %s", error)
+                self._in_trouble(error)
 
-    async def _end_superseded(self, seen: Mapping[str, Cursor]) -> None:
-        """At once: another has taken over, and may handle the same events by now."""
-        lost = [
-            name
-            for name, running in self._running.items()
-            if seen[name].epoch != running.reactor.held.epoch
-        ]
-        for name in lost:
-            running = self._running.pop(name)
-            running.task.cancel()
-            await asyncio.gather(running.task, return_exceptions=True)
-            _log.info("%s: another process has taken over", name)
+    def _in_trouble(self, error: BaseException) -> None:
+        """Said once of each error: it is tried again many times a minute."""
+        if (now := reason(error)) != self._trouble:
+            known = isinstance(error, DiptychError)
+            _log.warning("cursors are out of reach; trying again: %s", now, exc_info=not known)
+        self._trouble = now
+
+    def _out_of_trouble(self) -> None:
+        if self._trouble:
+            _log.warning("cursors are within reach again")
+        self._trouble = ""
+
+    def _end_superseded(self, seen: Mapping[str, Cursor]) -> None:
+        """At once: another has taken over, and may handle the same events by now. Nobody waits for
+        its end, so that it does not keep the others from being renewed; before it there is no new
+        begin."""
+        for name, running in tuple(self._running.items()):
+            if seen[name].epoch == running.reactor.held.epoch:
+                continue
+            if running.task.done():
+                del self._running[name]
+            elif not running.task.cancelling():
+                running.task.cancel()
+                _log.info("%s: another process has taken over", name)
 
     async def _tend(self, reaction: Reaction[Any], cursor: Cursor) -> None:
         running, paused = self._running.get(reaction.name), cursor.paused_at is not None

@@ -44,7 +44,8 @@ class Reaction(Generic[E]):
         on_error: what becomes of an event that fails: "stop" stops this reaction, and no other;
             "park" sets the stream of the event aside, from that event on, and all others go on.
         attempts: how often an event is tried, with growing pauses, until it has failed.
-        timeout: after which a call of `handle` is cancelled and has failed.
+        timeout: after which a call of `handle` is cancelled and has failed. One that goes on all
+            the same is left alone, and its event is not tried again until an operator says so.
         concurrency: how many calls of `handle` there are at once, each of another stream.
         parked_streams, parked_events: how much may be set aside; beyond that it stops.
 

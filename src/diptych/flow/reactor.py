@@ -276,10 +276,15 @@ class Reactor:
             except StoreClosed:
                 raise
             except (StoreError, TryAgain) as error:
-                self.error = reason(error)
-                _log.warning("%r: %s; trying again in %.2f s", self.reaction, error, pause)
+                if (now := reason(error)) != self.error:  # said once: it may be away for long
+                    _log.warning(
+                        "%r: the log cannot be asked, trying again: %s", self.reaction, now
+                    )
+                self.error = now
                 await asyncio.sleep(pause * (0.5 + self._clock.jitter() / 2))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
+                if self.error:
+                    _log.warning("%r: the log answers again", self.reaction)
                 self.error = ""
                 return answer
