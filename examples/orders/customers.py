@@ -1,17 +1,19 @@
 """The view of customers, over the rows of their orders, and its query."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from diptych import Query, Rejected, Rows, View
 from examples.orders.order import Status
 from examples.orders.summaries import OrderSummary, summaries
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(Struct, frozen=True):
     """`customer_name` is the one on the last order. Cancelled orders count, but cost nothing.
 
     `total_spent` has no `Places`: there is a most that an order can cost, but not a customer.

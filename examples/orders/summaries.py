@@ -1,14 +1,15 @@
 """The view of orders: its row, its fold, and the queries that it answers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, assert_never
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from diptych import Page, Places, Query, RecordedEvent, Rows, View
 from examples.orders.order import (
@@ -23,9 +24,12 @@ from examples.orders.order import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSummary:
-    """`version` is that of the order's stream; `descriptions` is what the items are found by."""
+class OrderSummary(Struct, frozen=True):
+    """`version` is that of the order's stream; `descriptions` is what the items are found by.
+
+    A row may be a frozen dataclass too. It is made anew by each event, a Struct in a tenth of the
+    time: that counts when a view is rebuilt.
+    """
 
     order_id: UUID
     customer_id: UUID

@@ -1,9 +1,11 @@
 """What the views make of the events of orders, in pages of every size and with crashes between."""
 
-from dataclasses import replace
+from dataclasses import replace as altered
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from diptych.testing import START, ViewSpec
 from examples.orders.customers import Customer, customers
@@ -80,7 +82,7 @@ def test_a_cancelled_order_was_not_shipped() -> None:
 
 
 def test_orders_do_not_mix() -> None:
-    other = replace(CREATED, order_id=OTHER, customer_id=BOB)
+    other = altered(CREATED, order_id=OTHER, customer_id=BOB)
     order_spec.given(CREATED, other, SHIPPED).then(
         replace(NEW, status=Status.SHIPPED, shipped_at=START + 2 * SECOND, version=2),
         replace(NEW, order_id=OTHER, customer_id=BOB, created_at=START + SECOND),
@@ -96,7 +98,7 @@ def test_a_customer_spends_what_is_added_to_an_order() -> None:
 
 
 def test_a_customer_counts_all_orders_and_those_that_are_open() -> None:
-    second = replace(CREATED, order_id=OTHER, customer_name="Ada L.")
+    second = altered(CREATED, order_id=OTHER, customer_name="Ada L.")
     customer_spec.given(CREATED, second, ADDED, SHIPPED).then(
         replace(
             ORDERED,
@@ -116,7 +118,7 @@ def test_a_cancelled_order_is_not_open_and_costs_nothing() -> None:
 
 
 def test_a_cancellation_takes_off_its_own_order_only() -> None:
-    second = replace(CREATED, order_id=OTHER, items=(TEA,))
+    second = altered(CREATED, order_id=OTHER, items=(TEA,))
     customer_spec.given(CREATED, second, CANCELLED).then(
         replace(
             ORDERED,
