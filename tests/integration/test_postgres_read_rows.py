@@ -1,7 +1,8 @@
 """Rows in PostgreSQL: exactly what they were, in the same order, found by the same words."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from diptych.errors import ConfigurationError
+from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout, ordered
 from diptych.read.page import Page
 from diptych.read.postgres.database import PostgresReadDatabase
@@ -24,14 +26,18 @@ from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
     Account,
+    AccountEvent,
+    Labelled,
     ListAccounts,
     Opened,
     account_events,
     account_view,
     append,
+    labels_of,
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.parked import parked_keys
 from tests.servers.postgres import PostgresServer, PostgresTrouble
 from tests.unit.read.rows import EXAMPLE, Everything
 from tests.unit.read.test_columns_sql import SORTED
@@ -226,6 +232,45 @@ async def test_a_value_that_is_too_long_for_an_index_stops_the_view_at_its_event
         assert view.position == good.position
         assert "owner: is too long for an index" in view.error
         assert (await side.query(ListAccounts(), at_least=good)).total == 1
+
+
+@dataclass(frozen=True)
+class Note:
+    label: str
+    text: str
+
+
+def noted(row: Note | None, event: AccountEvent, recorded: RecordedEvent, label: str) -> Note:
+    """The longest text is not the one that is too long: an index holds it compressed."""
+    text = "".join(uuid4().hex for _ in range(400)) if label == "bad" else "x" * 20_000
+    return Note(label, text)
+
+
+@pytest.mark.parametrize("order", [("bad", "good"), ("good", "bad"), ("good", "bad", "fine")])
+async def test_of_several_rows_of_one_event_the_one_that_is_refused_is_parked(
+    store: MemoryEventStore, schema_url: str, order: tuple[str, ...]
+) -> None:
+    view = View(
+        "notes",
+        events=[account_events],
+        row=Note,
+        key="label",
+        keys=labels_of,
+        project=noted,
+        indexes=[("text",)],
+        on_error="park",
+        version="1",
+    )
+    database = PostgresReadDatabase(schema_url)
+    async with reading(store, database=database, models=[view], queries=[]) as side:
+        await append(store, Labelled(uuid4(), ("before", "good")))
+        last = await append(store, Labelled(uuid4(), order))
+        await side.reached(last.position, timeout=timedelta(seconds=10))
+        assert [each.key for each in await parked_keys(side)] == ['["bad"]']
+        table = view.bind(1, database.dialect).table.table
+        async with database.snapshot() as snapshot:
+            rows = await snapshot.execute(sa.select(table.c.label))
+        assert {row.label for row in rows} == {"before", *order} - {"bad"}
 
 
 def test_names_that_postgresql_would_cut_are_refused() -> None:

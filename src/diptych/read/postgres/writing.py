@@ -12,7 +12,7 @@ from diptych.read.database import Checkpoint, Parameters, RowRefused
 from diptych.read.postgres.connection import BY_KEY, Connection
 from diptych.read.postgres.statements import Statements
 from diptych.read.search import indexed
-from diptych.read.table import ViewTable
+from diptych.read.table import POSITION, ViewTable
 from diptych.store.contract import Point
 
 _TOO_LONG: Final = "54000"
@@ -82,6 +82,30 @@ class PostgresTransaction:
         return self.moved
 
     async def _run_many(
+        self, sql: str, table: ViewTable, rows: Sequence[tuple[object, ...]]
+    ) -> None:
+        """Raises: RowRefused. A page is narrowed down to one event to find the row; where that is
+        for several, they are written one by one to find it among them."""
+        together = len(rows) < 2 or len({row[table.saved.index(POSITION)] for row in rows}) > 1
+        if not together:
+            await self._send("SAVEPOINT one_event")
+        try:
+            await self._run_rows(sql, table, rows)
+        except RowRefused:
+            if not together:
+                await self._send("ROLLBACK TO SAVEPOINT one_event")
+                for row in rows:
+                    await self._run_rows(sql, table, [row])
+            raise
+
+    async def _send(self, command: str) -> None:
+        try:
+            async with self._connection.watched():
+                await self._connection.driver.execute(command)
+        except Exception as error:
+            raise self._connection.meaning(error) from error
+
+    async def _run_rows(
         self, sql: str, table: ViewTable, rows: Sequence[tuple[object, ...]]
     ) -> None:
         columns: list[Sequence[object]] = list(zip(*rows, strict=True))
