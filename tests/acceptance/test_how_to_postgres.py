@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
+from diptych.testing.waiting import wait_until
 from examples.orders.app import shop
+from examples.orders.order import CreateOrder
+from examples.orders.summaries import GetOrder
 from tests.acceptance.conftest import new_order
 from tests.acceptance.process import ROOT, environment_of, run_module, until
 from tests.servers.postgres import PostgresServer
@@ -125,16 +130,23 @@ def test_a_client_moves_between_read_nodes(shop_url: str, tmp_path: Path) -> Non
 
 
 async def test_the_rights_that_are_granted_are_enough_and_no_more(
-    shop_url: str, postgres: PostgresServer
+    shop_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
+    """Enough for commands, views and reactions; not for changing what was recorded."""
     urls = {"DIPTYCH_LOG": shop_url, "DIPTYCH_READ": shop_url}
     made = run_module("diptych.cli", "run", "--until-caught-up", FACTORY, **urls)
     assert made.returncode == 0, made.stderr
     postgres.execute(*statements("grants"), database="shop")
     less = postgres.url("shop", user="shop_app")
     try:
-        async with shop(less, less) as app:
+        async with shop(less, less, outbox=tmp_path) as app:
             assert (await app.ready()).ready
+            command = msgspec.convert({**new_order(), "order_id": uuid4()}, CreateOrder)
+            outcome = await app.dispatch(command)
+            assert await app.query(GetOrder(command.order_id), at_least=outcome.token)
+            await wait_until(lambda: bool(list(tmp_path.iterdir())))
+            (reaction,) = await app.operations.reactions()
+            assert not reaction.error
         with pytest.raises(Exception, match="permission denied"):
             postgres.execute("SET ROLE shop_app; DELETE FROM diptych.events", database="shop")
     finally:
