@@ -472,3 +472,57 @@ async def test_a_key_whose_events_never_cease_can_be_retried(
         assert row is not None
         assert (row.balance, row.deposits) == (14, 2)
         assert await b.operator.parked("accounts") == ()
+
+
+async def test_of_two_operators_who_retry_at_once_each_key_is_applied_by_one(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    accounts = [uuid4() for _ in range(6)]
+    async with bench(store, any_database) as b:
+        for each in accounts:
+            await append(store, Opened(each, "Ann"), Deposited(each, 13))
+            last = await append(store, Deposited(each, 1))
+        await b.side.reached(last.position, timeout=SECONDS)
+        b.rule.refused.clear()
+        both = [Operations(b.side).retry("accounts"), b.operator.retry("accounts")]
+        retried = await asyncio.gather(*both)
+        assert sorted(each.key for found in retried for each in found.applied) == sorted(
+            map(str, accounts)
+        )
+        assert not any(found.failed for found in retried)
+        rows = [await b.row(each) for each in accounts]
+        assert [row and (row.balance, row.deposits) for row in rows] == [(14, 2)] * 6
+        (checkpoint,) = await checkpoints(b.side)
+        assert (checkpoint.parked_keys, checkpoint.parked_events) == (0, 0)
+
+
+@pytest.mark.parametrize("parked_anew", [False, True])
+async def test_a_key_that_is_discarded_while_it_fails_again_does_not_end_the_retry(
+    store: MemoryEventStore,
+    any_database: AnyDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    parked_anew: bool,
+) -> None:
+    """Another operator comes between; the error that was met is none of what is parked anew."""
+    ann, bob = uuid4(), uuid4()
+    note = retrying._note
+    async with bench(store, any_database) as b:
+        b.rule.refused = {13, 14}
+        await append(store, Deposited(ann, 13))
+        last = await append(store, Deposited(bob, 14))
+        await b.side.reached(last.position, timeout=SECONDS)
+        b.rule.refused = {13}
+
+        async def after_another(*args: Any) -> None:
+            await Operations(b.side).discard("accounts", ann, reason="it was a test")
+            if parked_anew:
+                again = await append(store, Deposited(ann, 13))
+                await b.side.reached(again.position, timeout=SECONDS)
+            await note(*args)
+
+        monkeypatch.setattr(retrying, "_note", after_another)
+        retried = await b.operator.retry("accounts")
+        assert [each.key for each in retried.applied] == [str(bob)]
+        assert [each.first_position for each in retried.failed] == [3] * parked_anew
+        attempts = [(each.position, each.attempts) for each in await b.operator.parked("accounts")]
+        assert attempts == [(3, 1)] * parked_anew

@@ -79,13 +79,12 @@ async def retry_all(model: ReadModel, means: Means) -> Retried:
     failed: list[ParkedKey] = []
     for row in rows:
         try:
-            failure = await _retry(lot, row)
+            if await _retry(lot, row) is None:
+                applied.append(lot.shown(row))
+            else:
+                failed.append(await _failed(lot, row))
         except NotParked:
-            continue  # somebody else was faster
-        if failure is None:
-            applied.append(lot.shown(row))
-        else:
-            failed.append(await _failed(lot, row))
+            continue  # somebody else was faster, or has discarded it since
     started = await _start(lot)
     return Retried(model.name, started, tuple(applied), tuple(failed))
 
@@ -157,12 +156,13 @@ async def _write(lot: Lot, row: Any, decoded: Sequence[Decoded], tx: Transaction
 
 
 async def _note(lot: Lot, row: Any, failure: Failure) -> None:
-    """How the last attempt failed."""
+    """How the last attempt failed; unless another has let the key go, and it is parked anew."""
     columns = PARKED_KEYS.c
+    mine = (columns.revision == lot.revision, columns.key_id == row.key_id)
     async with lot.means.database.transaction() as tx:
         await tx.execute(
             sa.update(PARKED_KEYS)
-            .where(columns.revision == lot.revision, columns.key_id == row.key_id)
+            .where(*mine, columns.first_position == row.first_position)
             .values(
                 error_class=failure.kind.value,
                 error_type=failure.event_type or row.error_type,

@@ -12,7 +12,7 @@ MOST: Final = 4
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
-_REMEMBERED: Final = 60.0
+_REMEMBERED: Final = 2.0
 _NEVER_AGAIN: Final = frozenset({FailureKind.DIVERGED, FailureKind.FULL})
 _MANY: Final = 1_000
 
@@ -24,7 +24,8 @@ class Tries:
 
     Pauses double, and each is shortened at random (by `jitter`, from 0 to 1) by up to a half: what
     fails at one time in many processes is not tried again at one time. An error that did not go
-    away at one event is not waited for at the next ones: a rule with a bug fails for many keys.
+    away at one event is not waited for at those that meet it within two seconds from then on, as a
+    rule with a bug fails for many keys; later it may be another matter.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
