@@ -25,13 +25,19 @@ from tests.acceptance.process import ROOT, environment_of
 _BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FILES_OF = re.compile(r"<!-- files of (\S+) -->")
 _INSTALLS = re.compile(r"python3? -m venv |\. \S+/activate|pip install ")
-_SHELL = f'diptych() {{ {sys.executable} -m diptych.cli "$@"; }}'
+_EXPORTED = ".exported"
+_BEFORE = f"""
+diptych() {{ {sys.executable} -m diptych.cli "$@"; }}
+if [ -f {_EXPORTED} ]; then . ./{_EXPORTED}; fi
+"""
+_AFTER = f"export -p > {_EXPORTED}"
 _PORT = "8000"
 _VARIES = (
     (r"[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}", "ID"),
     (r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|\+00:00)", "TIME"),
     (r"[\d.,]+ ?(s|min|h)\b", "AGE"),
     (r"[\d.,]+ k?B\b", "SIZE"),
+    (r"\b[\w.-]+/\d+\b", "HOST/PID"),
     (r" +", " "),
 )
 
@@ -169,7 +175,8 @@ def _imported(file: Path) -> Iterator[ModuleType]:
 def run_commands(page: Page, folder: Path) -> None:
     """Type what a page types; fails if something else is printed.
 
-    A command that ends with `&` runs until the end. Port 8000 is a free one instead.
+    What one exports is there for the next. One that ends with `&` runs until the end. Port 8000 is
+    a free one instead.
     """
     with ExitStack() as stack:
         port = _free_port()
@@ -192,7 +199,7 @@ def settled(text: str) -> list[str]:
 
 def _run_command(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", f"{_SHELL}\n{command}"],
+        ["bash", "-c", f"{_BEFORE}\n{command}\n{_AFTER}"],
         cwd=folder,
         env=_environment(),
         capture_output=True,
@@ -206,7 +213,7 @@ def _run_command(command: str, folder: Path) -> subprocess.CompletedProcess[str]
 def _beside(command: str, folder: Path, port: str) -> Iterator[None]:
     with (folder / "printed.txt").open("wb") as output:
         running = subprocess.Popen(
-            ["bash", "-c", f"{_SHELL}\nexec {command}"],
+            ["bash", "-c", f"{_BEFORE}\nexec {command}"],
             cwd=folder,
             env=_environment(),
             stdout=output,
@@ -237,7 +244,8 @@ def _free_port() -> str:
 
 def _environment() -> dict[str, str]:
     """Programs of the environment that runs the tests, as if it were activated."""
-    here = environment_of({"DIPTYCH_APP": ""})
+    plugin = "-p diptych.testing.plugin"  # which an installed Diptych brings by itself
+    here = environment_of({"DIPTYCH_APP": "", "PYTEST_ADDOPTS": plugin})
     return {**here, "PATH": f"{Path(sys.executable).parent}:{here['PATH']}", "TERM": "dumb"}
 
 
