@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import FastAPI
 
 from diptych import Application, Outcome
-from diptych.web import add_health_routes, command_route, mount, query_route
+from diptych.web import add_health_routes, command_route, live_route, mount, query_route
 from examples.orders.customers import CustomerNotFound, GetCustomer
 from examples.orders.order import (
     AddOrderItem,
@@ -71,6 +71,11 @@ ROUTES: Final = [
     query_route("GET /orders/search", SearchOrders, show=OrderView),
     query_route("GET /customers/{customer_id}", GetCustomer, missing=customer_not_found),
     query_route("GET /customers/{customer_id}/orders", GetCustomerOrders, show=OrderView),
+    # The same again whenever it changes, as server-sent events
+    live_route(f"GET {ORDER}/events", GetOrder, show=OrderView, missing=order_not_found),
+    live_route("GET /orders/search/events", SearchOrders, show=OrderView),
+    live_route("GET /customers/{customer_id}/events", GetCustomer, missing=customer_not_found),
+    live_route("GET /customers/{customer_id}/orders/events", GetCustomerOrders, show=OrderView),
 ]
 
 

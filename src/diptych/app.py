@@ -7,14 +7,7 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from diptych.backends import (
-    distinct_files,
-    in_force,
-    keep_schema,
-    open_log,
-    open_read_database,
-    open_scratch,
-)
+from diptych import backends
 from diptych.clock import Clock, SystemClock
 from diptych.errors import ConfigurationError, StoreClosed
 from diptych.flow.reaction import Reaction
@@ -30,6 +23,7 @@ from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness
 from diptych.read.side import ReadSide
 from diptych.read.view import View
+from diptych.read.watching import Watching
 from diptych.store.contract import EventStore
 from diptych.telemetry.contract import Telemetry
 from diptych.telemetry.lookout import Lookout
@@ -92,9 +86,9 @@ class Application:
     ) -> None:
         self.project, self.migrate, self.operating, self.react = project, migrate, False, True
         self._clock = clock or SystemClock()
-        self._store = open_log(log, self._clock) if isinstance(log, str) else log
-        self._database = open_read_database(read) if isinstance(read, str) else read
-        self.files = distinct_files(self._store, self._database)
+        self._store = backends.open_log(log, self._clock) if isinstance(log, str) else log
+        self._database = backends.open_read_database(read) if isinstance(read, str) else read
+        self.files = backends.distinct_files(self._store, self._database)
         self._parts = Parts(tuple(write), self._store, self._clock, tuple(middleware))
         self.telemetry = tuple(telemetry)
         self._left = self._parts.observed_by(self.telemetry)
@@ -110,7 +104,7 @@ class Application:
         )
         followed = (family for model in models for family in model.families)
         self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self.names)
-        self.operations = Operations(self._right, self._flow, scratch=open_scratch)
+        self.operations = Operations(self._right, self._flow, scratch=backends.open_scratch)
         self.log = Log(self._store, [*self._left.families, *followed, *self._flow.families])
         self._opened: AsyncExitStack | None = None
 
@@ -130,12 +124,12 @@ class Application:
         if self._opened is not None:
             raise ConfigurationError("the application is open already")
         if not self.migrate:
-            keep_schema(self._store)
+            backends.keep_schema(self._store)
         async with AsyncExitStack() as stack:
             await self._store.open()
             stack.push_async_callback(self._store.close)
             stack.push_async_callback(self._left.close)
-            distinct_files(self._store, self._database)
+            backends.distinct_files(self._store, self._database)
             await self._right.open(
                 project=self.project,
                 migrate=self.migrate,
@@ -148,6 +142,7 @@ class Application:
                 self.ready, self._flow.statuses, store=self._store, telemetry=self.telemetry
             )
             await stack.enter_async_context(lookout)
+            stack.push_async_callback(self._flow.close)
             self._opened = stack.pop_all()
         if self.project and self.react and not self.operating:
             self._flow.start()
@@ -156,12 +151,9 @@ class Application:
 
     async def close(self) -> None:
         """Finish what was accepted, stop the projections, close both databases."""
-        try:
-            await self._flow.close()
-        finally:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                await opened.aclose()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -191,9 +183,8 @@ class Application:
             Rejected: the domain refuses it; nothing was written.
             ConcurrencyError: the stream is not at `expected_version`.
             CommandIdReused: the id was used before, for other content.
-            NoHandler: nothing handles this type of command.
             OutcomeUnknown: contact with the log was lost; send it again under the same id.
-            Overloaded, StoreError: as the log says.
+            NoHandler. Overloaded, StoreError: as the log says.
         """
         if self._opened is None:
             raise StoreClosed("the application is not open: write `async with app:`")
@@ -217,9 +208,7 @@ class Application:
             pending.outcome
 
         The log must be in the database of the session, in PostgreSQL; the transaction READ
-        COMMITTED. Other writers wait for it only from its commit on.
-
-        Raises: ConfigurationError: the log or the session cannot be joined.
+        COMMITTED. Other writers wait for it only from its commit on. Raises: ConfigurationError.
         """
         if self._opened is None:
             raise StoreClosed("the application is not open: write `async with app:`")
@@ -240,8 +229,7 @@ class Application:
             ViewNotReady: a view is still being built.
             ProjectionStopped: an event keeps a view from getting there.
             CheckpointDiverged: a view shows events that the log does not have any more.
-            TokenFromAnotherHistory: the token does not belong to this log.
-            NoHandler: nothing answers this type of query.
+            TokenFromAnotherHistory: the token does not belong to this log. NoHandler.
         """
         return await self._right.query(query, at_least=at_least, tenant=tenant, timeout=timeout)
 
@@ -263,17 +251,29 @@ class Application:
             query, at_least=at_least, tenant=tenant, timeout=timeout, on_timeout=on_timeout
         )
 
-    def report(self) -> tuple[str, ...]:
-        """What is in force, one fact a line: log, durability, read database, who projects.
+    def watch(
+        self,
+        query: Query[R],
+        *,
+        at_least: Token | None = None,
+        tenant: str = "",
+        timeout: timedelta = TIMEOUT,
+    ) -> Watching[R]:
+        """The answer, as `ask` with `on_timeout="stale"` gives it, and again whenever it changes.
 
-        It has no passwords. `open` logs it.
-
-        Raises: StoreClosed: the application is not open.
+        async with app.watch(GetOrder(order_id)) as answers:
+            async for answer in answers:
+                show(answer.value)
         """
+        return self._right.watch(query, at_least=at_least, tenant=tenant, timeout=timeout)
+
+    def report(self) -> tuple[str, ...]:
+        """What is in force, one fact a line, without passwords: log, durability, read database,
+        who projects. `open` logs it. Raises: StoreClosed."""
         names = ", ".join(self.names)
         by = ", by other processes" if names and not self.project else ""
         projections = f"projections: {names or 'none'}{by}"
-        return (*in_force(self._store, self._database), projections)
+        return (*backends.in_force(self._store, self._database), projections)
 
     def handles(self, message: type) -> bool:
         """Whether commands or queries of this type are dispatched or answered here."""

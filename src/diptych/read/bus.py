@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from diptych.errors import ConfigurationError, NoHandler
 from diptych.read.consistency import Consistency, newer
-from diptych.read.database import ReadDatabase, Snapshot
+from diptych.read.database import ReadDatabase, Snapshot, Standing, Wanted
 from diptych.read.missing import Asked, Missing, missing_of
 from diptych.read.model import Bound, ReadModel
 from diptych.read.query import Answer, Query, QueryHandler
+from diptych.read.reads import Reads
 from diptych.read.rows import Rows
 from diptych.tokens import Token
 
@@ -26,6 +27,19 @@ _LOOK_AGAIN: Final = 1.0
 
 _REPLICA_PAUSE: Final = 0.002
 """A replica may be behind the checkpoint that woke us: ask it again, but not at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[R]):
+    """An answer, what it was made from, how its views stood, and the place where they were.
+
+    `place` is that of `answer.as_of`, or a later one where something is parked.
+    """
+
+    answer: Answer[R]
+    reads: Reads
+    standings: Mapping[Wanted, Standing]
+    place: Token
 
 
 class QueryBus:
@@ -57,15 +71,14 @@ class QueryBus:
         tenant: str,
         timeout: timedelta,
         on_timeout: OnTimeout,
-    ) -> Answer[R]:
+    ) -> Look[R]:
         """The answer, from a snapshot that shows `at_least`. When the time is up it raises, or with
         `on_timeout="stale"` answers with what there is."""
-        handler = self._find(query)
+        reads = self.homes_of(query)
+        wanted = [model.wanted for model in reads]
         await asyncio.sleep(0)  # or who asks in a loop would keep everyone else from running
         if at_least is not None:
             await consistency.verify(at_least)
-        homes = dict.fromkeys(self._homes[model] for model in handler.reads)
-        reads, wanted = tuple(homes), [model.wanted for model in homes]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
         over, attempts = False, 0
@@ -75,8 +88,8 @@ class QueryBus:
                 over = over or (lack is not None and lack.stop is not None)
                 if lack is None or (over and on_timeout == "stale" and lack.servable):
                     asked = Asked(tenant, at_least, on_timeout == "stale")
-                    found = await self._answer(query, asked, snapshot, consistency)
-                    return found if lack is None else replace(found, stale=True)
+                    found = await self._look(query, asked, snapshot, consistency)
+                    return found if lack is None else _stale(found)
             if over:
                 raise lack.error(timeout)
             woken = await consistency.wait(lack, seconds=min(deadline - loop.time(), _LOOK_AGAIN))
@@ -86,18 +99,22 @@ class QueryBus:
             over = loop.time() >= deadline
             attempts += 1
 
-    async def _answer(
+    def homes_of(self, query: Query[R]) -> tuple[ReadModel, ...]:
+        """What the views that it reads are projected as. Raises: NoHandler."""
+        return tuple(dict.fromkeys(self._homes[model] for model in self._find(query).reads))
+
+    async def _look(
         self, query: Query[R], asked: Asked, snapshot: Snapshot, consistency: Consistency
-    ) -> Answer[R]:
+    ) -> Look[R]:
         handler = self._find(query)
-        missing = await missing_of(snapshot, asked, homes=self._homes_of(handler))
-        value: R = await handler.call(query, self._rows(handler, snapshot, missing))
+        homes = {model: self._homes[model] for model in handler.reads}
+        missing = await missing_of(snapshot, asked, homes=homes)
+        rows = self._rows(handler, snapshot, missing)
+        value: R = await handler.call(query, rows)
         place = consistency.as_of(snapshot.standings)
         # What is not parked was shown as it is at `place`: the client must not go back behind it.
-        return Answer(value, missing.as_of(place), missing.stale, newer(place, asked.at_least))
-
-    def _homes_of(self, handler: QueryHandler) -> dict[ReadModel, ReadModel]:
-        return {model: self._homes[model] for model in handler.reads}
+        answer = Answer(value, missing.as_of(place), missing.stale, newer(place, asked.at_least))
+        return Look(answer, rows.reads, snapshot.standings, place)
 
     def _rows(self, handler: QueryHandler, snapshot: Snapshot, missing: Missing) -> Rows:
         bound = {
@@ -131,3 +148,7 @@ class QueryBus:
                     " views= or projections="
                 )
         self._handlers[handler.query] = handler
+
+
+def _stale(look: Look[R]) -> Look[R]:
+    return replace(look, answer=replace(look.answer, stale=True))

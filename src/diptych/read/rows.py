@@ -21,6 +21,7 @@ from diptych.read.page import (
 )
 from diptych.read.plan import Kind, Plan, plan
 from diptych.read.projection import BoundProjection, Projection
+from diptych.read.reads import Reads
 from diptych.read.table import TENANT
 from diptych.read.view import View
 
@@ -53,7 +54,7 @@ class Rows:
         tenant: str,
         missing: Missing | None = None,
     ) -> None:
-        self.tenant = tenant
+        self.tenant, self.reads = tenant, Reads()
         self._snapshot, self._database, self._bound = snapshot, database, bound
         self._missing = missing
 
@@ -73,7 +74,9 @@ class Rows:
         bound = self._view(view)
         if self._missing is not None:
             await self._missing.in_row(view, bound, key)
-        values: Any = await self._snapshot.get(bound.table, bound.driver_key(self.tenant, key))
+        full_key = bound.driver_key(self.tenant, key)
+        values: Any = await self._snapshot.get(bound.table, full_key)
+        self.reads.row(bound.table, full_key, values)
         if values is None:
             return None
         *fields, position, version = values
@@ -172,6 +175,7 @@ class Rows:
 
         Raises: KeyParked: events of a view that the client's token has seen are parked.
         """
+        self.reads.whole = True
         if isinstance(source, View):
             self._all_of(source)
             view = self._view(source).table
@@ -185,9 +189,11 @@ class Rows:
 
     async def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         """Run a reading statement of SQLAlchemy Core over `table(...)`, in the same snapshot."""
+        self.reads.whole = True
         return await self._snapshot.execute(statement)
 
     def _all_of(self, view: View[Any]) -> None:
+        self.reads.whole = True
         if self._missing is not None:
             self._missing.in_all(view)
 

@@ -21,6 +21,7 @@ from diptych.read.database import ReadDatabase, Standing, Wanted
 from diptych.read.explanation import Explanation
 from diptych.read.group import grouped, homes, named
 from diptych.read.lease import TTL, Leases
+from diptych.read.live import Live
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
 from diptych.read.observer import Observer, Observers
@@ -30,6 +31,7 @@ from diptych.read.readiness import Readiness, readiness
 from diptych.read.revision import Target, register
 from diptych.read.signal import CheckpointSignal
 from diptych.read.targets import Targets
+from diptych.read.watching import Watching
 from diptych.read.why import Detective
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
@@ -114,15 +116,7 @@ class ReadSide:
         tenant: str = "",
         timeout: timedelta = TIMEOUT,
     ) -> R:
-        """The answer, never older than `at_least`.
-
-        Raises:
-            ConsistencyTimeout: a view did not get there in time. ViewNotReady: nor was it built.
-            ProjectionStopped: nor will it, as long as an event stops it.
-            CheckpointDiverged: a view shows what the log does not have any more.
-            TokenFromAnotherHistory: the token does not belong to this log.
-            ConfigurationError: nothing answers this query type.
-        """
+        """The answer, never older than `at_least`. Raises: as `Application.query`."""
         answer = await self.ask(query, at_least=at_least, tenant=tenant, timeout=timeout)
         return answer.value
 
@@ -140,14 +134,27 @@ class ReadSide:
         Raises: as `query`; with `on_timeout="stale"` no ConsistencyTimeout, and ViewNotReady and
             ProjectionStopped only for a view that was never complete.
         """
-        return await self._bus.ask(
+        look = await self._bus.ask(
             query,
-            consistency=self._opened().consistency,
+            consistency=self._opened().live.consistency,
             at_least=at_least,
             tenant=tenant,
             timeout=timeout,
             on_timeout=on_timeout,
         )
+        return look.answer
+
+    def watch(
+        self,
+        query: Query[R],
+        *,
+        at_least: Token | None = None,
+        tenant: str = "",
+        timeout: timedelta = TIMEOUT,
+    ) -> Watching[R]:
+        """The answer, and again whenever it is another one. Raises: NoHandler."""
+        live = self._opened().live
+        return live.watch(query, at_least=at_least, tenant=tenant, timeout=timeout)
 
     async def readiness(self) -> Readiness:
         """How each view stands against the head of the log, and whether all is well."""
@@ -233,7 +240,10 @@ class ReadSide:
         projecting = self._project(aims, means) if project and targets else None
         if projecting is not None:
             await projecting.start()
-        return _Running(aims, consistency, means, projecting)
+        live = Live(
+            self._bus, consistency, store=self._store, database=self._database, signal=signal
+        )
+        return _Running(aims, live, means, projecting)
 
     def _project(self, targets: Targets, means: Means) -> Projecting:
         worker = Worker.here()
@@ -269,11 +279,12 @@ class _Running:
     """What exists while the read side is open."""
 
     targets: Targets
-    consistency: Consistency
+    live: Live
     means: Means
     projecting: Projecting | None
 
     async def stop(self) -> None:
+        await self.live.close()
         if self.projecting is not None:
             await self.projecting.stop()
         await self.means.signal.close()

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Protocol
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final, Protocol
 
 from diptych.errors import StoreError
+
+_PATIENT: Final = 0.05
+"""Seconds between two glances for those who wait all day."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class CheckpointSignal:
         self._glance, self._interval = glance, interval
         self._positions: dict[int, int] = {}
         self._waiting: dict[int, dict[asyncio.Future[None], int]] = {}
+        self._hurried = 0
         self._poller: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
         self._anyway = False
@@ -56,21 +60,43 @@ class CheckpointSignal:
         """Wait until a revision may have reached `position`; False when the time is up."""
         if self._positions.get(revision, 0) >= position:
             return True
+        with self._in_a_hurry(), self.waiting({revision: position}) as waiter:
+            try:
+                async with asyncio.timeout(timeout):
+                    await waiter
+            except TimeoutError:
+                return False
+        return True
+
+    @contextmanager
+    def waiting(self, wanted: Mapping[int, int]) -> Generator[asyncio.Future[None]]:
+        """A future that is done once any of these revisions may have reached its position, or
+        something else is to be known about one. Who waits so finds out a little later than who
+        awaits `reached`, where other processes commit and cannot be heard."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiters = self._waiting.setdefault(revision, {})
-        waiters[waiter] = position
+        for revision, position in wanted.items():
+            self._waiting.setdefault(revision, {})[waiter] = position
+            if self._positions.get(revision, 0) >= position and not waiter.done():
+                waiter.set_result(None)
         if self._poller is None:
             self._poller = asyncio.create_task(self._watch(), name="diptych-checkpoints")
         try:
-            async with asyncio.timeout(timeout):
-                await waiter
-        except TimeoutError:
-            return False
+            yield waiter
         finally:
-            del waiters[waiter]
-            if not waiters:
-                self._waiting.pop(revision, None)
-        return True
+            for revision in wanted:
+                del self._waiting[revision][waiter]
+                if not self._waiting[revision]:
+                    del self._waiting[revision]
+
+    @contextmanager
+    def _in_a_hurry(self) -> Generator[None]:
+        self._hurried += 1
+        if self._hurried == 1:
+            self._due.set()
+        try:
+            yield
+        finally:
+            self._hurried -= 1
 
     async def close(self) -> None:
         """Wake everybody: they will find the database closed."""
@@ -86,7 +112,7 @@ class CheckpointSignal:
                 self._due.clear()
                 await self._glance_now()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._interval):
+                    async with asyncio.timeout(self._interval if self._hurried else _PATIENT):
                         await self._due.wait()
         finally:
             self._poller = None

@@ -20,7 +20,14 @@ from diptych.web.mount import Mount, mount
 from diptych.web.openapi import Document
 from diptych.web.problems import Problem, Problems, RequestRefused, TimeLimit
 from diptych.web.reply import json_response
-from diptych.web.routes import CommandRoute, QueryRoute, command_route, query_route
+from diptych.web.routes import (
+    CommandRoute,
+    LiveRoute,
+    QueryRoute,
+    command_route,
+    live_route,
+    query_route,
+)
 from diptych.web.serve import listen, serve
 from diptych.web.workers import Worker, WorkerFailed, run_workers
 
@@ -36,6 +43,7 @@ __all__ = [
     "Guard",
     "Identity",
     "Limits",
+    "LiveRoute",
     "Mount",
     "Problem",
     "Problems",
@@ -57,6 +65,7 @@ __all__ = [
     "known",
     "lifespan",
     "listen",
+    "live_route",
     "mount",
     "query_route",
     "role",

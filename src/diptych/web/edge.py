@@ -25,6 +25,7 @@ from diptych.errors import (
     TokenFromAnotherHistory,
 )
 from diptych.read.query import Answer, Query
+from diptych.read.watching import Watching
 from diptych.tokens import Token
 from diptych.web.headers import (
     IF_MATCH,
@@ -38,6 +39,7 @@ from diptych.web.headers import (
     expected_version_of,
     later,
     raw_etag,
+    resumed_token_of,
     token_of,
 )
 from diptych.web.identity import NOBODY, Actor
@@ -120,6 +122,28 @@ class Edge:
             answer = await self._ask(query, actor, self._newest)  # without the cookie
         return answer
 
+    async def watch(
+        self, sent: Sent, query: Query[R], *, actor: Actor = NOBODY
+    ) -> tuple[Answer[R], Watching[R]]:
+        """The first answer, as `ask` gives it, and those that follow.
+
+        The newest of the tokens that the request brings counts; a `Last-Event-ID` of another log
+        is passed over as a cookie is: browsers would send it for ever.
+
+        Raises: as `ask`.
+        """
+        seen = self._resumed(sent)
+        try:
+            return await self._begin(query, actor, seen or self._newest)
+        except TokenFromAnotherHistory:
+            if token_of(sent) is not None:
+                raise
+            return await self._begin(query, actor, self._newest)
+
+    def shown(self, answer: Answer[Any]) -> None:
+        """An answer was given out that came by itself."""
+        self._newest = later(self._newest, answer.as_of)
+
     def outcome_headers(self, sent: Sent, outcome: Outcome) -> RawHeaders:
         """`ETag` and the token that the client should send next."""
         token = later(self._seen(sent), outcome.token)
@@ -159,7 +183,21 @@ class Edge:
         answer = await self.app.ask(
             query, at_least=at_least, tenant=actor.tenant, on_timeout="stale", timeout=self._wait
         )
-        self._newest = later(self._newest, answer.as_of)
+        return self._checked(answer, query, at_least)
+
+    async def _begin(
+        self, query: Query[R], actor: Actor, at_least: Token | None
+    ) -> tuple[Answer[R], Watching[R]]:
+        watching = self.app.watch(query, at_least=at_least, tenant=actor.tenant, timeout=self._wait)
+        try:
+            return self._checked(await anext(watching), query, at_least), watching
+        except BaseException:
+            watching.close()
+            raise
+
+    def _checked(self, answer: Answer[R], query: Query[R], at_least: Token | None) -> Answer[R]:
+        """Raises: ConsistencyTimeout: stale, and nothing found."""
+        self.shown(answer)
         if answer.value is None and answer.stale and at_least is not None:
             raise ConsistencyTimeout(
                 type(query).__name__,
@@ -168,6 +206,13 @@ class Edge:
                 timeout=self._wait,
             )
         return answer
+
+    def _resumed(self, sent: Sent) -> Token | None:
+        """Raises: InvalidToken, TokenFromAnotherHistory."""
+        seen, resumed = self._seen(sent), resumed_token_of(sent)
+        if resumed is None or resumed.log_id != self.app.log.id:
+            return seen
+        return later(seen, resumed)
 
     def _seen(self, sent: Sent) -> Token | None:
         """What the client has seen. Raises: InvalidToken, TokenFromAnotherHistory."""

@@ -21,7 +21,7 @@ from diptych.web.edge import Edge
 from diptych.web.headers import Sent, command_id_of
 from diptych.web.identity import Actor, Policy
 from diptych.web.problems import TimeLimit
-from diptych.web.reply import RawHeaders, Reply, json_reply
+from diptych.web.reply import RawHeaders, Reply, Sendable, json_reply
 from diptych.web.routes import PARAMETER, CommandRoute, QueryRoute
 
 _DISPATCHED: Final = "diptych.dispatched"
@@ -45,7 +45,7 @@ class Endpoint(ABC):
         await reply.send(send)
 
     @abstractmethod
-    async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply: ...
+    async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Sendable: ...
 
     def _late(self, scope: Scope, sent: Sent) -> Exception:
         """A command that was under way may yet be committed."""

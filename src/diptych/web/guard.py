@@ -40,6 +40,10 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:
 class Limits:
     """What a request may have at most: bytes, headers, seconds until its body is there, and until
     a mounted route has answered it.
+
+    Of live queries there are so many `streams` at a time, and `streams_each` of one known actor. A
+    stream says something every `heartbeat_seconds`, is dropped if its client does not read for
+    `write_seconds`, and ended after `stream_seconds`: its client comes again, and is judged anew.
     """
 
     body: int = 1_000_000
@@ -48,6 +52,11 @@ class Limits:
     header_bytes: int = 32_768
     body_seconds: float = 30.0
     seconds: float = 60.0
+    streams: int = 1_000
+    streams_each: int = 20
+    heartbeat_seconds: float = 15.0
+    write_seconds: float = 10.0
+    stream_seconds: float = 900.0
 
 
 class Guard:

@@ -12,6 +12,7 @@ from diptych.store.limits import MAX_VERSION
 from diptych.tokens import Token
 
 TOKEN: Final = "Diptych-Token"  # noqa: S105 - the name of a header
+LAST_EVENT_ID: Final = "Last-Event-ID"
 STALE: Final = "Diptych-Stale"
 AS_OF: Final = "Diptych-As-Of"
 IF_MATCH: Final = "If-Match"
@@ -22,7 +23,9 @@ RAW_STALE: Final = STALE.lower().encode()
 RAW_AS_OF: Final = AS_OF.lower().encode()
 COOKIE: Final = "diptych-token"
 
-_LOOKED_AT: Final = frozenset([RAW_TOKEN, b"idempotency-key", b"if-match", b"cookie"])
+_LOOKED_AT: Final = frozenset(
+    [RAW_TOKEN, b"idempotency-key", b"if-match", b"cookie", b"last-event-id"]
+)
 _KEYS: Final = UUID("6b1d7f5e-4a39-5d0c-9c55-8f1f0e7a2b64")
 _MAX_KEY: Final = 255
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"')
@@ -40,6 +43,15 @@ def token_of(headers: Headers) -> Token | None:
     """Raises: InvalidToken: what is there is no token."""
     text = only(headers, TOKEN)
     return None if text is None else Token.parse(text)
+
+
+def resumed_token_of(headers: Headers) -> Token | None:
+    """The id of the last event that a client of a live query has seen.
+
+    Raises: InvalidToken: what is there is no token.
+    """
+    text = only(headers, LAST_EVENT_ID)
+    return Token.parse(text) if text else None
 
 
 def cookie_token_of(headers: Headers) -> Token | None:

@@ -29,11 +29,13 @@ from diptych.web.edge import Edge
 from diptych.web.endpoint import CommandEndpoint, Methods, QueryEndpoint
 from diptych.web.guard import Guard, Limits
 from diptych.web.identity import Allow, Identity, Policy
+from diptych.web.live import LiveEndpoint
 from diptych.web.mounting import MountedRoute, by_path, policies, refuse_bypass
 from diptych.web.openapi import Document
 from diptych.web.problems import Answered, Problems
 from diptych.web.refusing import Refusing
-from diptych.web.routes import CommandRoute, QueryRoute, Route
+from diptych.web.routes import CommandRoute, LiveRoute, QueryRoute, Route
+from diptych.web.stream import Streams
 
 _NONE: Final[Mapping[type, Any]] = MappingProxyType({})
 
@@ -85,7 +87,7 @@ def mount(
     policy = Policy(identity, policies(routes, allow, asked=identity is not None))
     edge, document, limits = Edge(app, wait=wait, cookie=cookie), Document(), limits or Limits()
     shell = _Shell(Problems(problems), edge, limits=limits, hosts=hosts, whole_app=whole_app)
-    endpoints = _Endpoints(edge, policy, seconds=limits.seconds, prefix=prefix)
+    endpoints = _Endpoints(edge, policy, Problems(problems), limits=limits, prefix=prefix)
     for path, found in by_path(api, app, routes, prefix=prefix).items():
         methods = {each.method: endpoints.of(each) for each in found}
         shell.add(api, path, methods)
@@ -127,16 +129,23 @@ class _Shell:
 class _Endpoints:
     """Makes the endpoints of one mount."""
 
-    def __init__(self, edge: Edge, policy: Policy, *, seconds: float, prefix: str) -> None:
-        self._edge, self._policy, self._seconds, self._prefix = edge, policy, seconds, prefix
+    def __init__(
+        self, edge: Edge, policy: Policy, problems: Problems, *, limits: Limits, prefix: str
+    ) -> None:
+        self._edge, self._policy, self._prefix = edge, policy, prefix
+        self._seconds, self._streams = limits.seconds, Streams(limits, problems)
 
     def of(self, route: Route) -> ASGIApp:
         edge, policy, seconds = self._edge, self._policy, self._seconds
+        if isinstance(route, LiveRoute):
+            return LiveEndpoint(route, edge, policy, seconds=seconds, streams=self._streams)
         if isinstance(route, CommandRoute):
             return CommandEndpoint(route, edge, policy, seconds=seconds, prefix=self._prefix)
         if isinstance(route, QueryRoute):
             return QueryEndpoint(route, edge, policy, seconds=seconds)
-        raise ConfigurationError(f"{route!r}: write command_route(...) or query_route(...)")
+        raise ConfigurationError(
+            f"{route!r}: write command_route(...), query_route(...) or live_route(...)"
+        )
 
 
 def _compose_lifespan(api: FastAPI, app: Application | None) -> None:

@@ -11,9 +11,9 @@ from diptych.errors import ConfigurationError
 from diptych.shapes import edge_decoder
 from diptych.shapes.fields import documentation, is_model
 from diptych.shapes.models import model_schema, nested_schema
-from diptych.web.headers import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, STALE, TOKEN
+from diptych.web.headers import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, STALE, TOKEN
 from diptych.web.problems import MEDIA_TYPE
-from diptych.web.routes import PARAMETER, CommandRoute, QueryRoute, Route
+from diptych.web.routes import PARAMETER, CommandRoute, LiveRoute, QueryRoute, Route
 
 Schema = dict[str, Any]
 
@@ -47,6 +47,10 @@ _REQUEST_HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     TOKEN: (
         r"^[A-Za-z0-9_-]{64}$",
         "From an earlier answer: this one sees at least what that one saw.",
+    ),
+    LAST_EVENT_ID: (
+        r"^[A-Za-z0-9_-]{64}$",
+        "The id of the last event that was seen: the first answer is at least as new.",
     ),
     IDEMPOTENCY_KEY: (
         r"^[!-~]{1,255}$",
@@ -87,15 +91,27 @@ def operation(route: Route, known: Components, *, guarded: bool) -> Operation:
         status = route.status
         problems = [409, 412, *([428] if route.versioned else [])]
     else:
-        described["parameters"] = [*from_text(message, in_path, components), *headers(TOKEN)]
+        sent = headers(TOKEN, *([LAST_EVENT_ID] if isinstance(route, LiveRoute) else []))
+        described["parameters"] = [*from_text(message, in_path, components), *sent]
         status, problems = 200, []
     problems += [404] if in_path or isinstance(route, QueryRoute) else []
+    problems += [429, 503] if isinstance(route, LiveRoute) else []
     problems += [401, 403] if guarded else []
-    described["responses"] = {
-        str(code): found
-        for code, found in responses(route.shape, status, problems, components).items()
-    }
+    answers = responses(route.shape, status, problems, components)
+    if isinstance(route, LiveRoute):
+        answers[status]["content"] = _events(answers[status]["content"])
+    described["responses"] = {str(code): found for code, found in answers.items()}
     return Operation(described, components)
+
+
+def _events(content: Mapping[str, dict[str, Schema]]) -> dict[str, dict[str, Schema]]:
+    """The same answer as the data of server-sent events, as FastAPI describes them."""
+    answer = content["application/json"]["schema"]
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": answer}
+    names = {"type": "string", "enum": ["answer", "stale", "problem"]}
+    properties: Schema = {"event": names, "id": _TEXT, "data": data}
+    item: Schema = {"type": "object", "required": ["event", "data"], "properties": properties}
+    return {"text/event-stream": {"itemSchema": item}}
 
 
 def _taken(

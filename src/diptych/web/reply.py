@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -22,7 +22,14 @@ def _dump_model(value: object) -> object:
     return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
 
 
-_encode: Final = msgspec.json.Encoder(enc_hook=_dump_model).encode
+encoded: Final = msgspec.json.Encoder(enc_hook=_dump_model).encode
+"""JSON in one line: decimals are strings, times UTC, ids and enums their text."""
+
+
+class Sendable(Protocol):
+    """What an endpoint has found, ready to be sent. Nothing of it is sent yet."""
+
+    async def send(self, send: Send) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,11 @@ class Reply:
 
 def json_reply(body: Any, *, status: int, headers: RawHeaders) -> Reply:
     """JSON: decimals are strings, times UTC, ids and enums their text."""
-    return Reply(status, (*headers, _JSON), _encode(body))
+    return Reply(status, (*headers, _JSON), encoded(body))
 
 
 def json_response(
     body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The same for FastAPI."""
-    return Response(_encode(body), status, headers, media_type="application/json")
+    return Response(encoded(body), status, headers, media_type="application/json")

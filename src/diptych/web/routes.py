@@ -66,6 +66,11 @@ class QueryRoute(Route):
     """The value that is shown, and its version."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveRoute(QueryRoute):
+    """Made by `live_route`."""
+
+
 def command_route(
     address: str,
     command: type[C],
@@ -144,6 +149,27 @@ def query_route(
         unpack=_unversioned if inner and not paged else _with_version(version),
         allow=allow,
     )
+
+
+def live_route(
+    address: str,
+    query: QueryType[Q, R],
+    *,
+    show: type | Convert | None = None,
+    missing: Callable[[Q], Exception] | None = None,
+    allow: Allow[Q] | None = None,
+) -> LiveRoute:
+    """`"GET /orders/{order_id}/events"` answers a query as server-sent events: what `query_route`
+    answers, and that again whenever it changes.
+
+    `answer` has that body as data and a token as id, with which the client goes on where it was;
+    `stale` says that the last answer is older than it should be, until the next; `problem` is the
+    last one. A policy for the type of the query, on whichever route, is for all of its routes.
+
+    Raises: ConfigurationError: the parts do not fit.
+    """
+    made = query_route(address, query, show=show, missing=missing, allow=allow)
+    return LiveRoute(**vars(made))
 
 
 def _unversioned(value: Versioned[Any]) -> tuple[Any, int | None]:

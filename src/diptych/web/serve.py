@@ -9,10 +9,11 @@ from typing import Final
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from diptych.web.problems import MEDIA_TYPE, Problem
+from diptych.web.stream import STOPPING, Stopping
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2_048
@@ -50,8 +51,9 @@ async def serve(
     With `stop`, until that is set: signals are then the caller's. What `api` needs is opened before
     and closed after, around the call: the lifespan is not run.
     """
+    stopping = Stopping()
     config = uvicorn.Config(
-        api,
+        _telling(api, stopping),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -63,9 +65,9 @@ async def serve(
         timeout_graceful_shutdown=graceful_seconds,
     )
     if stop is None:
-        await _serve_until_signal(uvicorn.Server(config), listener)
+        await _serve_until_signal(_Server(config, stopping), listener)
     else:
-        await _serve_until(stop, _Server(config), listener)
+        await _serve_until(stop, _QuietServer(config, stopping), listener)
 
 
 async def _serve_until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
@@ -95,7 +97,27 @@ async def _serve_until(
         await serving
 
 
+def _telling(api: ASGIApp, stopping: Stopping) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[STOPPING] = stopping
+        await api(scope, receive, send)
+
+    return app
+
+
 class _Server(uvicorn.Server):
+    """Ends what would not end by itself, before it waits for all that is under way."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.begin()
+        await super().shutdown(sockets)
+
+
+class _QuietServer(_Server):
     """Leaves signals alone."""
 
     @contextmanager

@@ -1,0 +1,240 @@
+"""`Live`: keeps the answers of watched queries as they would be now, for all watchers of a process.
+
+Theory of operation. Watchers of one query, of one tenant, share a `Watched`, and with it each new
+answer. One task, which runs only while somebody watches, goes round: it waits until a checkpoint
+of a watched view may have moved, and then *looks*, in one snapshot, how the views stand and what
+has become of the rows that the answers were made from. A query that read rows by their keys, and
+nothing else, is asked again only if one of these is another now (one SELECT finds that out for
+200 rows); one that read a page, a search or a statement of its own is asked again whenever its
+views have moved. An answer that is equal to the last one wakes nobody.
+
+Nothing is missed: what is compared are the rows and standings of the very snapshot that the answer
+was made in, so a change that is committed after it, even before the watcher is known here, is a
+difference at the next look. Nothing goes back: an answer from an older snapshot than the one that
+was shown is dropped. Values are states, not steps: who is slow, or a burst of changes, skips some.
+
+What nobody announces (an operator's act, a view that stopped, a server that went away) is found by
+a look each second at the latest, as is the head of the log, which tells whether a view is `late`:
+stopped or paused behind it, or for longer than its `max_lag`.
+
+A round may take a tenth of the time: after each there is a rest of nine times its length, at most
+a second. So a thousand watchers cost commands little, and learn of a change somewhat later. No
+connection is held between rounds. An error of the database ends no watching: it is late then, and
+goes on when the database is back. Any other error of a query is raised to its watchers.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Final, TypeVar
+
+from diptych.errors import StoreClosed, StoreError
+from diptych.read.bus import Look, QueryBus
+from diptych.read.consistency import Consistency
+from diptych.read.database import ReadDatabase, Snapshot, Wanted
+from diptych.read.query import Query
+from diptych.read.reads import FullKey, keyed
+from diptych.read.signal import CheckpointSignal
+from diptych.read.table import ViewTable
+from diptych.read.watched import Group, Seat, Watched
+from diptych.read.watching import Watching
+from diptych.store.contract import EventStore
+from diptych.tokens import Token
+
+R = TypeVar("R")
+
+_LOOK_AGAIN: Final = 1.0
+_REST: Final = 9.0
+_SHORTEST_REST: Final = 0.002
+_LONGEST_REST: Final = 1.0
+_AT_ONCE: Final = 4
+"""Queries that are asked again at a time: there are few connections, and others need them."""
+_SLICE: Final = 200
+_NO_WAIT: Final = timedelta(0)
+
+_log = logging.getLogger(__name__)
+
+
+class Live:
+    """What is watched in this process. It belongs to one opening of the read side."""
+
+    def __init__(
+        self,
+        bus: QueryBus,
+        consistency: Consistency,
+        *,
+        store: EventStore,
+        database: ReadDatabase,
+        signal: CheckpointSignal,
+    ) -> None:
+        self.bus, self.consistency = bus, consistency
+        self._store, self._database, self._signal = store, database, signal
+        self._groups: dict[tuple[Wanted, ...], Group] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._moved: asyncio.Future[None] | None = None
+        self._head, self._head_seen_at = 0, float("-inf")
+        self._closed = False
+
+    def watch(
+        self, query: Query[R], *, at_least: Token | None, tenant: str, timeout: timedelta
+    ) -> Watching[R]:
+        """Raises: NoHandler."""
+        self.bus.homes_of(query)
+        begin = partial(self._ask, query, at_least=at_least, tenant=tenant, timeout=timeout)
+        return Watching(begin, partial(self._join, query, tenant), at_least=at_least)
+
+    def _join(self, query: Query[R], tenant: str, look: Look[R]) -> Seat:
+        """Take part in the watching of a query that was just answered."""
+        if self._closed:
+            raise StoreClosed("the application is closed")
+        models = self.bus.homes_of(query)
+        wanted = tuple(model.wanted for model in models)
+        group = self._groups.get(wanted)
+        if group is None:
+            group = self._groups[wanted] = Group(models, look)
+        seat = group.seat(query, look, tenant=tenant)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="diptych-live")
+        elif self._moved is not None and not self._moved.done() and len(group.watched) == 1:
+            self._moved.set_result(None)  # its view may not be among those that are waited for
+        return seat
+
+    async def close(self) -> None:
+        """End all watching: `StoreClosed` is raised to who goes on."""
+        self._closed = True
+        for watched in self._watched():
+            watched.fail(StoreClosed("the application is closed"))
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        loop, failed = asyncio.get_running_loop(), False
+        try:
+            while self._keep():
+                await self._wait()
+                began = loop.time()
+                failed = not await self._round(failed_before=failed)
+                took = loop.time() - began
+                rest = _LONGEST_REST if failed else max(took * _REST, _SHORTEST_REST)
+                await asyncio.sleep(min(rest, _LONGEST_REST))
+        finally:
+            self._task = None
+
+    def _keep(self) -> bool:
+        """Forget what nobody watches any more; whether something is left."""
+        for wanted, group in list(self._groups.items()):
+            if not group.watched:
+                del self._groups[wanted]
+        return bool(self._groups)
+
+    async def _wait(self) -> None:
+        """Until a checkpoint may have moved, or it is time to look anyway."""
+        goals = {
+            each.revision: each.point.position + 1
+            for group in self._groups.values()
+            for each in group.standings.values()
+        }
+        if any(each.due for each in self._watched()):
+            return
+        with self._signal.waiting(goals) as self._moved:
+            await asyncio.wait([self._moved], timeout=_LOOK_AGAIN)
+        self._moved = None
+
+    async def _round(self, *, failed_before: bool) -> bool:
+        try:
+            await self._look_at_head()
+            await self._look()
+            await self._ask_again()
+        except StoreError as error:
+            if not failed_before:
+                _log.warning("live queries cannot be kept up; trying again: %s", error)
+            self._judge(missed=True)
+            return False
+        return True
+
+    async def _look_at_head(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._head_seen_at >= _LOOK_AGAIN:
+            self._head_seen_at = now
+            self._head = (await self._store.head()).position
+
+    async def _look(self) -> None:
+        """How the views stand, and which queries may have another answer."""
+        groups = list(self._groups.values())
+        wanted = {each for group in groups for each in group.wanted}
+        async with self._database.snapshot(list(wanted)) as snapshot:
+            for group in groups:
+                group.look(snapshot.standings, self.consistency.as_of)
+            rows = await _rows(snapshot, groups)
+        for group in groups:
+            for watched in group.watched.values():
+                watched.compare(rows)
+        self._judge()
+
+    def _judge(self, *, missed: bool = False) -> None:
+        now = asyncio.get_running_loop().time()
+        for group in self._groups.values():
+            if missed:
+                group.missed(now)
+            group.judge(head=self._head, now=now)
+
+    async def _ask_again(self) -> None:
+        due = [each for each in self._watched() if each.due]
+        for start in range(0, len(due), _AT_ONCE):
+            async with asyncio.TaskGroup() as tasks:
+                for each in due[start : start + _AT_ONCE]:
+                    tasks.create_task(self._ask_one(each))
+        if failed := [each.trouble for each in due if each.trouble is not None]:
+            raise failed[0]
+
+    def _watched(self) -> list[Watched]:
+        return [each for group in self._groups.values() for each in group.watched.values()]
+
+    async def _ask(
+        self, query: Query[R], *, at_least: Token | None, tenant: str, timeout: timedelta
+    ) -> Look[R]:
+        return await self.bus.ask(
+            query,
+            consistency=self.consistency,
+            at_least=at_least,
+            tenant=tenant,
+            timeout=timeout,
+            on_timeout="stale",
+        )
+
+    async def _ask_one(self, watched: Watched) -> None:
+        """A query that fails for the database is asked again in the next round."""
+        watched.trouble, query, tenant = None, watched.query, watched.tenant
+        try:
+            look = await self._ask(query, at_least=None, tenant=tenant, timeout=_NO_WAIT)
+        except StoreError as error:
+            watched.trouble = error
+        except Exception as error:  # noqa: BLE001 - of the query's own code; its watchers get it
+            watched.fail(error)
+        else:
+            watched.show(look)
+
+
+async def _rows(
+    snapshot: Snapshot, groups: Iterable[Group]
+) -> Mapping[tuple[ViewTable, FullKey], Sequence[object]]:
+    """What has become of all rows that answers were made from, if their tables still serve."""
+    keys: defaultdict[ViewTable, set[FullKey]] = defaultdict(set)
+    for group in groups:
+        for watched in group.watched.values():
+            for table, those in watched.rows.items():
+                keys[table].update(those)
+    found: dict[tuple[ViewTable, FullKey], Sequence[object]] = {}
+    for table, wanted in keys.items():
+        listed = list(wanted)
+        for start in range(0, len(listed), _SLICE):
+            loaded = await snapshot.load(table, listed[start : start + _SLICE])
+            found.update(keyed(table, loaded))
+            await asyncio.sleep(0)
+    return found
