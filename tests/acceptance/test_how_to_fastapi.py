@@ -99,4 +99,5 @@ def test_only_the_hosts_that_are_named_are_answered(client: TestClient) -> None:
 
 def test_the_pages_of_fastapi_show_the_mounted_routes(client: TestClient) -> None:
     assert client.get("/docs").status_code == 200
-    assert "/api/orders" in client.get("/openapi.json").json()["paths"]
+    document = client.get("/openapi.json").json()
+    assert document["paths"]["/api/orders"]["post"]["security"] == [{"HTTPBearer": []}]

@@ -10,7 +10,7 @@ from diptych.read.query import Answer, Query
 from diptych.tokens import Token
 from diptych.web.edge import Edge
 from diptych.web.headers import COOKIE, Sent
-from diptych.web.identity import Actor, Policy
+from diptych.web.identity import Actor
 from diptych.web.reply import RawHeaders
 from diptych.write.outcome import Outcome
 
@@ -26,13 +26,11 @@ class Caller:
     go into the response, unless the route returns a `Response` of its own.
     """
 
-    def __init__(
-        self, actor: Actor, *, edge: Edge, policy: Policy, exchange: tuple[Request, Response]
-    ) -> None:
+    def __init__(self, actor: Actor, *, edge: Edge, exchange: tuple[Request, Response]) -> None:
         self.actor = actor
-        self._edge, self._policy = edge, policy
+        self._edge = edge
         request, self._response = exchange
-        self._sent = Sent(request.scope)
+        self._scope, self._sent = request.scope, Sent(request.scope)
         self._token: Token | None = None
 
     async def dispatch(self, command: object, *, versioned: bool = False) -> Outcome:
@@ -42,7 +40,7 @@ class Caller:
         """
         if self._token is not None:
             raise ConfigurationError("a request dispatches one command: its key stands for one")
-        await self._policy.check(self.actor, command)
+        await self._edge.check(self._scope, self.actor, command)
         outcome = await self._edge.dispatch(
             self._sent, command, actor=self.actor, versioned=versioned
         )
@@ -56,7 +54,7 @@ class Caller:
         Raises: Forbidden; what `Application.ask` raises. ConsistencyTimeout: stale, and nothing
             there.
         """
-        await self._policy.check(self.actor, query)
+        await self._edge.check(self._scope, self.actor, query)
         answer = await self._edge.ask(self._sent, query, actor=self.actor, at_least=self._token)
         self._tell(self._edge.answer_headers(self._sent, answer))
         return answer

@@ -5,13 +5,16 @@ what came of it back (token, `ETag`, staleness). A client that sends no token st
 writes from the process that it wrote to: such a read is held to the newest token that this process
 has given out. Tokens that clients send are never taken for that, they could claim any position.
 
+Where there is an identity, only answers to who was allowed what they asked carry a token: it tells
+how much has happened, and that is nothing for strangers.
+
 With `cookie`, browsers carry the token by themselves. A cookie outlives databases, so one that does
 not fit this log is passed over and replaced, while a header that does not fit is refused.
 """
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid5
 
 from starlette.types import Scope
@@ -42,7 +45,7 @@ from diptych.web.headers import (
     resumed_token_of,
     token_of,
 )
-from diptych.web.identity import NOBODY, Actor
+from diptych.web.identity import NOBODY, Actor, Policy
 from diptych.web.problems import RequestRefused
 from diptych.web.reply import RawHeaders
 from diptych.write.outcome import Outcome
@@ -50,19 +53,31 @@ from diptych.write.outcome import Outcome
 R = TypeVar("R")
 
 
+_ALLOWED: Final = "diptych.allowed"
+
+
 class Edge:
-    """The HTTP side of one application. `wait` bounds how long a read waits for its token."""
+    """The HTTP side of one application, for those whom `policy` lets in. `wait` bounds how long a
+    read waits for its token.
+    """
 
     def __init__(
         self,
         app: Application,
+        policy: Policy,
         *,
         wait: timedelta = timedelta(seconds=2),
         cookie: bool = False,
     ) -> None:
         self.app = app
-        self._wait, self._cookie = wait, cookie
+        self._policy, self._wait, self._cookie = policy, wait, cookie
         self._newest: Token | None = None
+
+    async def check(self, scope: Scope, actor: Actor, message: object) -> None:
+        """Raises: Forbidden."""
+        if self._policy.asks:
+            await self._policy.check(actor, message)
+            scope[_ALLOWED] = True
 
     def new_id(self, sent: Sent, actor: Actor = NOBODY) -> UUID:
         """An id for what a request creates: the same again when its actor repeats it under its key.
@@ -169,7 +184,7 @@ class Edge:
 
     async def finish(self, scope: Scope, given: Collection[bytes]) -> RawHeaders:
         """The token of an answer whose route gave none: that of the request, or a newer one."""
-        if RAW_TOKEN in given:
+        if RAW_TOKEN in given or (self._policy.asks and _ALLOWED not in scope):
             return ()
         sent = Sent(scope)
         try:

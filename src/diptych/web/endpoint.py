@@ -67,7 +67,7 @@ class CommandEndpoint(Endpoint):
     async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply:
         route, scope = self._route, request.scope
         command = await self._decode(request, sent, actor)
-        await self._policy.check(actor, command)
+        await self._edge.check(scope, actor, command)
         scope[_DISPATCHED] = True
         outcome = await self._edge.dispatch(sent, command, actor=actor, versioned=route.versioned)
         headers = self._edge.outcome_headers(sent, outcome) + self._located(scope, command)
@@ -105,7 +105,7 @@ class QueryEndpoint(Endpoint):
     async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Reply:
         route = self._route
         query: Any = await from_parameters(request, route.message)
-        await self._policy.check(actor, query)
+        await self._edge.check(request.scope, actor, query)
         answer = await self._edge.ask(sent, query, actor=actor)
         if answer.value is None:
             raise route.missing(query) if route.missing else HTTPException(404)

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -53,7 +54,7 @@ class Mount:
         Raises: what the identity raises.
         """
         actor = await self._policy.actor(request)
-        return Caller(actor, edge=self._edge, policy=self._policy, exchange=(request, response))
+        return Caller(actor, edge=self._edge, exchange=(request, response))
 
 
 def mount(
@@ -63,6 +64,7 @@ def mount(
     routes: Sequence[Route] = (),
     prefix: str = "",
     identity: Identity | None = None,
+    security: SecurityBase | None = None,
     allow: Mapping[type, Allow[Any]] = _NONE,
     problems: Mapping[type[Exception], Answered] = _NONE,
     limits: Limits | None = None,
@@ -75,7 +77,8 @@ def mount(
     """Answer `routes` in `api` from `app`, which is opened and closed with it.
 
     `identity` tells who asks; then nothing is allowed that no `allow` of a route, or of this
-    mapping for messages of your own routes, allows. `problems` gives errors a status
+    mapping for messages of your own routes, allows. `security`, such as FastAPI's `HTTPBearer()`,
+    is how OpenAPI says what `identity` looks at. `problems` gives errors a status
     (`{OrderNotFound: 404}`), `hosts` are the names that requests may be for, `wait` is how long a
     read waits for the write that it is to see. `cookie` lets browsers carry the token for that.
     With `whole_app` all of `api` is guarded; without `lifespan` you open and close `app`.
@@ -85,17 +88,23 @@ def mount(
     """
     refuse_bypass(api)
     policy = Policy(identity, policies(routes, allow, asked=identity is not None))
-    edge, document, limits = Edge(app, wait=wait, cookie=cookie), Document(), limits or Limits()
+    edge, limits = Edge(app, policy, wait=wait, cookie=cookie), limits or Limits()
+    document = _document(security, policy)
     shell = _Shell(Problems(problems), edge, limits=limits, hosts=hosts, whole_app=whole_app)
     endpoints = _Endpoints(edge, policy, Problems(problems), limits=limits, prefix=prefix)
     for path, found in by_path(api, app, routes, prefix=prefix).items():
-        methods = {each.method: endpoints.of(each) for each in found}
-        shell.add(api, path, methods)
+        shell.add(api, path, {each.method: endpoints.of(each) for each in found})
         document.add(path, found, guarded=policy.asks)
     shell.install(api)
     document.install(api)
     _compose_lifespan(api, app if lifespan else None)
     return Mount(edge, policy, document)
+
+
+def _document(security: SecurityBase | None, policy: Policy) -> Document:
+    if security is not None and not policy.asks:
+        raise ConfigurationError("security= describes an identity: give identity= as well")
+    return Document(security=security)
 
 
 class _Shell:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,6 +25,25 @@ class MountedRoute(StarletteRoute):
     ) -> None:
         super().__init__(path, endpoint, include_in_schema=False, name=path)
         self.methods, self._api = set(methods), api
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """A method that this path does not know is refused here: what would take the path next
+        has a parameter where this one has a fixed part (`DELETE /orders/search`).
+        """
+        match, child = super().matches(scope)
+        if match is Match.PARTIAL and not self._elsewhere(scope["method"]):
+            return Match.FULL, child
+        return match, child
+
+    def _elsewhere(self, method: str) -> bool:
+        """Whether a route of the app, such as one that was added later, takes it on this path."""
+        own = PARAMETER.sub("{}", self.path)
+        return any(
+            isinstance(route, StarletteRoute)
+            and method in (route.methods or ())
+            and PARAMETER.sub("{}", route.path) == own
+            for route in self._api.router.routes
+        )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         refuse_bypass(self._api)
@@ -92,11 +111,17 @@ def _check(api: FastAPI, path: str, methods: Sequence[str]) -> None:
             "root_path": "",
             "headers": [],
         }
-        if any(route.matches(scope)[0] is Match.FULL for route in api.router.routes):
+        if any(_takes(route, scope) for route in api.router.routes):
             raise ConfigurationError(
                 f"a route of the app takes {method} {path}, and was there first: mount before it,"
                 " or under a prefix="
             )
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    if isinstance(route, MountedRoute):
+        return StarletteRoute.matches(route, scope)[0] is Match.FULL
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _fixed_first(path: str) -> tuple[bool, ...]:

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from diptych.errors import ConfigurationError
@@ -36,10 +37,11 @@ class Document:
     `@api.post(path, **document.command(path, PlaceOrder, ...))`.
 
     The schemas that the descriptions refer to are merged into the document of the application by
-    `install`.
+    `install`. `security` is how who asks is told, on routes that are guarded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, security: SecurityBase | None = None) -> None:
+        self._security = security
         self._components: Components = {"Problem": PROBLEM}
         self._paths: dict[str, dict[str, Any]] = {}
         self._ids: set[str] = set()
@@ -52,6 +54,8 @@ class Document:
             if described["operationId"] in self._ids:
                 described["operationId"] += f" {route.method} {path}"
             self._ids.add(described["operationId"])
+            if guarded and self._security is not None:
+                described["security"] = [{self._security.scheme_name: []}]
             merge(self._components, components)
             operations[route.method.lower()] = described
 
@@ -98,7 +102,10 @@ class Document:
 
         def openapi() -> dict[str, Any]:
             made = deepcopy(own())
-            merge(made.setdefault("components", {}).setdefault("schemas", {}), self._components)
+            components = made.setdefault("components", {})
+            merge(components.setdefault("schemas", {}), self._components)
+            if self._security is not None:
+                merge(components.setdefault("securitySchemes", {}), _scheme(self._security))
             _merge_paths(made.setdefault("paths", {}), self._paths)
             return made
 
@@ -109,6 +116,11 @@ class Document:
     ) -> RouteOptions:
         found = responses(answer, status, problems, self._components)
         return RouteOptions(response_class=Response, responses=found, openapi_extra=extra)
+
+
+def _scheme(security: SecurityBase) -> dict[str, Any]:
+    described = security.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {security.scheme_name: described}
 
 
 def _merge_paths(paths: dict[str, dict[str, Any]], more: dict[str, dict[str, Any]]) -> None:

@@ -39,6 +39,6 @@ class Refusing:
 def _methods(request: Request) -> list[str]:
     """Those of all routes of this path; Starlette lists those of the first one only."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
-    matched = (route.path for route in routes if route.matches(request.scope)[0] is Match.PARTIAL)
+    matched = (route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     path = next(matched, None)
     return sorted({name for route in routes if route.path == path for name in route.methods or ()})

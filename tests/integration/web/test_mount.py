@@ -319,6 +319,30 @@ def test_routes_that_collide_are_refused(declared: list[Any]) -> None:
         mount(FastAPI(), house(), routes=declared)
 
 
+async def test_a_method_that_a_fixed_path_does_not_know_is_not_meant_for_a_parameter() -> None:
+    async with serving() as service:
+        answered = await service.client.delete("/doors/count", headers={"If-Match": "*"})
+        assert (answered.status_code, problem_of(answered)) == (405, "method-not-allowed")
+        assert answered.headers["allow"] == "GET"
+
+
+async def test_a_path_may_have_methods_from_several_places() -> None:
+    api, app = FastAPI(), house()
+    get, *others = [each for each in routes() if each.path == "/doors/{door_id}"][::-1]
+    mount(api, app, routes=others, lifespan=False)
+    mount(api, app, routes=[get], lifespan=False)
+
+    @api.put("/doors/{other}")
+    async def put(other: str) -> str:
+        return other
+
+    transport = httpx.ASGITransport(api)
+    async with app, httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        door = f"/doors/{uuid4()}"
+        found = [await client.request(method, door) for method in ("GET", "DELETE", "PUT", "PATCH")]
+    assert [each.status_code for each in found] == [404, 428, 200, 405]
+
+
 def test_a_route_that_the_app_would_take_first_is_refused() -> None:
     api = FastAPI()
     own_door(api)

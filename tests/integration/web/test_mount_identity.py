@@ -77,6 +77,34 @@ async def test_without_a_policy_nobody_may(caplog: pytest.LogCaptureFixture) -> 
         assert "nobody may POST /doors" in caplog.text
 
 
+async def test_strangers_get_no_token() -> None:
+    """It tells how much has happened here, and carries the id of the log and of an event."""
+    allowed = {**ALL, "RemoveDoor": known}
+    async with serving(
+        identity=bearer, routes=routes(**allowed), whole_app=True, cookie=True
+    ) as service:
+        door = (await hang(service, "ada")).headers["location"]
+        client, guest = service.client, by("guest")
+        refused = [
+            await client.get(door),
+            await client.post("/doors", json={"colour": "red"}),
+            await client.get("/nowhere"),
+            await client.put(door),
+            await client.delete(door, headers={**guest, "If-Match": "*"}),
+            await client.put(f"{door}/colour", json={}, headers=guest),
+        ]
+        assert [each.status_code for each in refused] == [401, 401, 404, 405, 403, 422]
+        for each in refused:
+            assert not {"diptych-token", "set-cookie"} & set(each.headers)
+        known_here = [
+            await client.get(door, headers=guest),
+            await client.get(f"/doors/{uuid4()}", headers=guest),
+            await client.put(f"/doors/{uuid4()}/colour", json={"colour": "a"}, headers=guest),
+        ]
+        assert [each.status_code for each in known_here] == [200, 404, 409]
+        assert all({"diptych-token", "set-cookie"} <= set(each.headers) for each in known_here)
+
+
 async def only_red(actor: Actor, command: HangDoor) -> bool:
     await asyncio.sleep(0)
     return command.colour == "red"

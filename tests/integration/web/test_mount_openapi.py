@@ -4,7 +4,8 @@ from typing import Any
 
 import pydantic
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.testclient import TestClient
 
 from diptych import ConfigurationError
@@ -85,6 +86,34 @@ def test_answers_and_demands_are_there() -> None:
 def test_an_identity_is_to_be_seen() -> None:
     responses = app_of(identity=bearer).openapi()["paths"]["/doors"]["get"]["responses"]
     assert {"401", "403"} <= set(responses)
+
+
+def test_an_identity_says_what_it_looks_at_as_fastapi_does() -> None:
+    document = app_of(identity=bearer, security=HTTPBearer()).openapi()
+    schemes = document["components"]["securitySchemes"]
+    assert schemes == {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
+    paths = document["paths"]
+    assert paths["/doors"]["get"]["security"] == [{"HTTPBearer": []}]
+    assert paths["/doors/{door_id}"]["delete"]["security"] == [{"HTTPBearer": []}]
+    assert "security" not in paths["/windows"]["post"]
+
+
+def test_a_scheme_of_the_app_itself_may_be_the_same_but_not_another() -> None:
+    own = FastAPI()
+    own.get("/key", dependencies=[Depends(HTTPBearer())])(lambda: None)
+    mount(own, house(), routes=routes(), identity=bearer, security=HTTPBearer())
+    assert set(own.openapi()["components"]["securitySchemes"]) == {"HTTPBearer"}
+    clash = FastAPI()
+    clash.get("/key", dependencies=[Depends(HTTPBearer())])(lambda: None)
+    security = APIKeyHeader(name="X-Key", scheme_name="HTTPBearer")
+    mount(clash, house(), routes=routes(), identity=bearer, security=security)
+    with pytest.raises(ConfigurationError, match="HTTPBearer"):
+        clash.openapi()
+
+
+def test_a_scheme_without_an_identity_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="identity="):
+        app_of(security=HTTPBearer())
 
 
 def test_a_route_that_comes_later_is_in_the_document_too() -> None:
