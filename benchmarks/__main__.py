@@ -7,6 +7,7 @@ import sys
 
 from benchmarks import (
     commands,
+    figures,
     folding,
     http,
     memory,
@@ -52,6 +53,7 @@ def main() -> int:
     gc.collect()
     gc.freeze()  # what was imported is not what is measured, on any side
     met = [asyncio.run(QUESTIONS[name].main()) for name in chosen]
+    figures.write()
     return 0 if all(met) else 1
 
 

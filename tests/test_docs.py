@@ -8,6 +8,7 @@ from types import FunctionType
 import pytest
 
 import diptych
+from benchmarks import figures
 
 ROOT = Path(__file__).parent.parent
 PROMISES = (ROOT / "docs" / "promises.md").read_text()
@@ -52,6 +53,19 @@ def test_a_decision_record_is_short_and_whole(record: Path) -> None:
         "## Alternatives",
     ):
         assert heading in text
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.partition(figures.BEGIN)[2].partition(figures.END)[0] == figures.table()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.1365, "0.14"), (0.02, "0.020"), (7.59, "7.6"), (17_685.02, "18,000"), (99.6, "100")],
+)
+def test_a_figure_is_rounded_to_what_it_can_tell(value: float, shown: str) -> None:
+    assert figures.rounded(value) == shown
 
 
 def test_decision_records_are_numbered_without_gaps() -> None:

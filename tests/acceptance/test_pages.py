@@ -57,3 +57,10 @@ def test_a_service_of_your_own_takes_under_60_lines() -> None:
     files = Page(ROOT / "docs" / "tour.md").files
     assert sorted(files) == ["test_workshops.py", "workshops.py"]
     assert sum(bool(line.strip()) for text in files.values() for line in text.splitlines()) < 60
+
+
+def test_the_readme_shows_a_service_in_thirty_lines() -> None:
+    first = next(each for each in Page(ROOT / "README.md").blocks if each.language == "python")
+    lines = [line for line in first.text.splitlines() if line.strip()]
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    assert len(lines) - len(imports) <= 30
