@@ -76,15 +76,14 @@ def mount(
 ) -> Mount:
     """Answer `routes` in `api` from `app`, which is opened and closed with it.
 
-    `identity` tells who asks; then nothing is allowed that no `allow` of a route, or of this
-    mapping for messages of your own routes, allows. `security`, such as FastAPI's `HTTPBearer()`,
-    is how OpenAPI says what `identity` looks at. `problems` gives errors a status
-    (`{OrderNotFound: 404}`), `hosts` are the names that requests may be for, `wait` is how long a
-    read waits for the write that it is to see. `cookie` lets browsers carry the token for that.
-    With `whole_app` all of `api` is guarded; without `lifespan` you open and close `app`.
+    `identity` tells who asks, by what `security` (FastAPI's `HTTPBearer()`) says in OpenAPI; then
+    nothing is allowed that no `allow` of a route, or of this mapping for messages of your own
+    routes, allows. `problems` gives errors a status (`{OrderNotFound: 404}`), `hosts` are the names
+    that requests may be for, `wait` is how long a read waits for the write that it is to see, for
+    which `cookie` lets browsers carry the token. With `whole_app` all of `api` is guarded; without
+    `lifespan` you open and close `app`.
 
-    Raises: ConfigurationError: dependencies of `api` would be bypassed, a route is in the way of
-        another, nothing handles a message.
+    Raises: ConfigurationError: dependencies of `api` would be bypassed, routes collide.
     """
     refuse_bypass(api)
     policy = Policy(identity, policies(routes, allow, asked=identity is not None))
