@@ -81,9 +81,7 @@ def mount(
     routes, allows. `problems` gives errors a status (`{OrderNotFound: 404}`), `hosts` are the names
     that requests may be for, `wait` is how long a read waits for the write that it is to see, for
     which `cookie` lets browsers carry the token. With `whole_app` all of `api` is guarded; without
-    `lifespan` you open and close `app`.
-
-    Raises: ConfigurationError: dependencies of `api` would be bypassed, routes collide.
+    `lifespan` you open and close `app`. Raises: ConfigurationError.
     """
     refuse_bypass(api)
     policy = Policy(identity, policies(routes, allow, asked=identity is not None))
