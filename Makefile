@@ -4,10 +4,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA   ?= data
+SOAK   ?= 20
 PEERS  := .venv-peers benchmarks/peers/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-postgres test check unit bench peers clean
+.PHONY: help run run-postgres test soak check style mypy pyright imports unit bench peers clean
+
+# With byte code the many processes of the tests start in half the time, also where it is not wanted.
+test soak: export PYTHONDONTWRITEBYTECODE =
+
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +26,23 @@ run-postgres: $(VENV)/postgres.stamp  ## The same on PostgreSQL: web workers and
 test: check  ## Run everything: style, types, architecture, the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+soak: $(VENV)/dev.stamp  ## What is random or violent, SOAK times as much as in `make test`
+	DIPTYCH_SOAK=$(SOAK) $(BIN)/pytest -n 2 --dist loadgroup -o timeout=0 -m soak
+
 check: $(VENV)/dev.stamp  ## Style, types and architecture only
+	@$(MAKE) --no-print-directory --jobs=2 pyright mypy style imports
+
+pyright:
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+mypy:
+	$(BIN)/mypy
+
+style:
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports:
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev.stamp  ## Only the tests without I/O

@@ -4,8 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,6 +19,9 @@ from diptych.store.contract import EventStore
 from diptych.testing.waiting import wait_until
 from tests.crash.reacting import TTL, reaction
 from tests.integration.reactions import in_order, place, reacting, status
+from tests.servers import forks
+from tests.servers.forks import Forked
+from tests.soak import SOAK
 
 STREAMS = ("order-a", "order-b", "order-bad")
 
@@ -45,32 +46,19 @@ async def appending(log: str) -> AsyncIterator[EventStore]:
 
 
 @asynccontextmanager
-async def started(log: str, world: Path, failpoint: str = "") -> AsyncIterator[Process]:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.crash.reacting",
-        log,
-        str(world),
-        stdout=PIPE,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "DIPTYCH_FAILPOINTS": failpoint,
-        },
-    )
+async def started(log: str, world: Path, failpoint: str = "") -> AsyncIterator[Forked]:
+    environment = {**os.environ, "DIPTYCH_FAILPOINTS": failpoint}
+    child = forks.start("tests.crash.reacting", log, str(world), environment=environment)
     try:
         yield child
     finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
+        child.kill()
+        await asyncio.to_thread(child.communicate)
 
 
-async def runs(child: Process) -> None:
-    assert child.stdout is not None
+async def runs(child: Forked) -> None:
     async with asyncio.timeout(30):
-        assert await child.stdout.readline() == b"runs\n"
+        assert await asyncio.to_thread(child.stdout.readline) == "runs\n"
 
 
 def handled(world: Path) -> list[tuple[int, str, int]]:
@@ -132,10 +120,11 @@ async def test_a_kill_at_any_step_loses_nothing(log: str, tmp_path: Path, failpo
     await demand_all(log, world, versions + 2)
 
 
+@pytest.mark.soak
 async def test_kills_anywhere_lose_nothing(log: str, tmp_path: Path) -> None:
     world, versions, chance = tmp_path / "world", 0, random.Random(7)
     async with appending(log) as store:
-        for _ in range(5):
+        for _ in range(5 * SOAK):
             async with started(log, world) as victim:
                 await runs(victim)
                 until = asyncio.get_running_loop().time() + chance.uniform(0.01, 0.3)
@@ -152,7 +141,7 @@ async def test_who_slept_for_longer_than_its_lease_begins_nothing_when_it_wakes(
 ) -> None:
     world = tmp_path / "world"
 
-    def by(child: Process) -> int:
+    def by(child: Forked) -> int:
         return len([pid for pid, _, _ in handled(world) if pid == child.pid])
 
     async with appending(log) as store, started(log, world) as sleeper:

@@ -1,7 +1,4 @@
-"""kill -9 while a view is rebuilt under load: of who rebuilds, of who projects, anywhere.
-
-`DIPTYCH_KILLS=500 pytest tests/crash/test_rebuild_kill.py` does more rounds of it.
-"""
+"""kill -9 while a view is rebuilt under load: of who rebuilds, of who projects, anywhere."""
 
 import asyncio
 import os
@@ -16,8 +13,9 @@ from diptych.operations import Operations
 from diptych.testing.waiting import wait_until
 from tests.crash.rebuilding import PAGES, POINTS, Load, Place, ended, killed, projects, rebuilds
 from tests.integration.accounts import all_accounts, expected_accounts, head_token
+from tests.soak import SOAK
 
-ROUNDS: Final = int(os.environ.get("DIPTYCH_KILLS", "25"))
+ROUNDS: Final = int(os.environ.get("DIPTYCH_KILLS", 50 * SOAK))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -28,6 +26,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(f"{url}?schema=log", f"{url}?schema=read")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(120 + 4 * ROUNDS)
 async def test_kills_at_any_point_end_in_the_fold_over_the_log(place: Place) -> None:
     """Each second round kills the process that projects, too."""

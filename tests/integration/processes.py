@@ -4,13 +4,13 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import IO, Any, Self
 from uuid import UUID, uuid4
 
 from diptych.backends import open_log, open_read_database
@@ -31,6 +31,8 @@ from tests.integration.accounts import (
     held_by,
     reading,
 )
+from tests.servers import forks
+from tests.servers.forks import Forked
 
 LONG = timedelta(seconds=20)
 
@@ -51,62 +53,52 @@ class Setting:
 class Process:
     """One of the processes, seen from the test."""
 
-    def __init__(self, child: asyncio.subprocess.Process) -> None:
-        self._child = child
+    def __init__(self, child: Forked, told: IO[bytes]) -> None:
+        self._child, self._told = child, told
 
     @classmethod
     async def start(cls, setting: Setting) -> Self:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.integration.processes",
-            json.dumps(asdict(setting)),
-            stdin=PIPE,
-            stdout=PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "DIPTYCH_FAILPOINTS": setting.failpoints,
-            },
-        )
-        started = cls(child)
+        environment = {**os.environ, "DIPTYCH_FAILPOINTS": setting.failpoints}
+        read, write = os.pipe()
+        with os.fdopen(read, "rb") as stdin:
+            child = forks.start(
+                "tests.integration.processes",
+                json.dumps(asdict(setting)),
+                environment=environment,
+                stdin=stdin,
+            )
+        started = cls(child, os.fdopen(write, "wb", buffering=0))
         assert await started._heard() == "open"
         return started
 
     async def do(self, what: str, *arguments: object) -> Any:
         """What the process answers. Raises EOFError: it has ended."""
-        assert self._child.stdin is not None
         with suppress(ConnectionError):
-            self._child.stdin.write(json.dumps([what, *arguments]).encode() + b"\n")
-            await self._child.stdin.drain()
+            self._told.write(json.dumps([what, *arguments]).encode() + b"\n")
         return await self._heard()
 
     async def kill(self) -> None:
         """As `kill -9` does; and wait until it is gone."""
-        self.signal(signal.SIGKILL)
-        await self._child.wait()
+        self._child.kill()
+        await asyncio.to_thread(self._child.wait)
 
     def signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            self._child.send_signal(number)
+        self._child.send_signal(number)
 
     async def end(self) -> None:
         """Let it close what it has open."""
-        if self._child.returncode is None:
-            self.signal(signal.SIGCONT)
-            assert self._child.stdin is not None
-            self._child.stdin.close()
-            try:
-                async with asyncio.timeout(20):
-                    await self._child.wait()
-            except TimeoutError:
-                await self.kill()
+        self.signal(signal.SIGCONT)
+        self._told.close()
+        try:
+            await asyncio.to_thread(self._child.wait, 20)
+        except subprocess.TimeoutExpired:
+            await self.kill()
+        self._child.stdout.close()
 
     async def _heard(self) -> Any:
-        assert self._child.stdout is not None
         async with asyncio.timeout(60):
-            line = await self._child.stdout.readline()
-        if not line:
+            line = await asyncio.to_thread(self._child.stdout.readline)
+        if not line.endswith("\n"):
             raise EOFError
         return json.loads(line)
 

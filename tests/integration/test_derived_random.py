@@ -27,6 +27,7 @@ from tests.integration.owners import (
     turnovers,
 )
 from tests.integration.test_projector_random import some_events, trouble
+from tests.soak import SOAK
 
 OWNERS = ("Ann", "Bea", "Cid")
 
@@ -66,14 +67,16 @@ async def check(log: EventStore, database: ReadDatabase) -> None:
         assert found == await expected_turnovers(log)
 
 
-@pytest.mark.parametrize("first", range(0, 400, 50))
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(0, 160 * SOAK, 20))
 async def test_rows_equal_an_independent_fold(first: int, tmp_path: Path) -> None:
-    for seed in range(first, first + 50):
+    for seed in range(first, first + 20):
         async with PagedLog(clock=FixedClock()) as log:
             await run(seed, SqliteReadDatabase(tmp_path / f"{seed}.db"), log)
 
 
-@pytest.mark.parametrize("seed", range(400, 410))
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10 * SOAK))
 async def test_rows_equal_an_independent_fold_on_postgresql(seed: int, schema_url: str) -> None:
     async with PagedLog(clock=FixedClock()) as log:
         await run(seed, PostgresReadDatabase(schema_url), log)

@@ -28,6 +28,7 @@ from tests.integration.accounts import (
     head_token,
     reading,
 )
+from tests.soak import SOAK
 
 FAILPOINTS = (
     "projector.after_read",
@@ -75,7 +76,8 @@ def trouble(chance: random.Random) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(8 * SOAK))
 async def test_rows_equal_an_independent_fold(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from diptych.errors import InvalidInput
 from diptych.shapes import edge_decoder, json_codec
+from tests.soak import SOAK
 
 
 class Colour(enum.Enum):
@@ -149,7 +150,9 @@ def messages(draw: st.DrawFn) -> tuple[Any, Any]:
     return cls, cls(*(draw(one.values) for one in typed))
 
 
-many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(
+    max_examples=100 * SOAK, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @given(messages())

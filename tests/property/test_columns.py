@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy.schema import CreateTable
 
 from diptych.read.columns import RowLayout
+from tests.soak import SOAK
 from tests.unit.read.rows import POSTGRES, SQLITE, Everything, Item, Priority, Status
 
 LAYOUT = RowLayout(Everything)
@@ -52,7 +53,7 @@ def digits(number: int) -> tuple[int, ...]:
 
 
 @given(st.lists(rows, max_size=5))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=100 * SOAK)
 def test_any_rows_come_back_equal_from_sqlite(given_rows: list[Everything]) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute(str(CreateTable(TABLE).compile(dialect=SQLITE)))
@@ -63,13 +64,13 @@ def test_any_rows_come_back_equal_from_sqlite(given_rows: list[Everything]) -> N
 
 
 @given(rows)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=50 * SOAK)
 def test_any_row_comes_back_equal_from_the_values_for_postgresql(row: Everything) -> None:
     assert LAYOUT.row(LAYOUT.values(row, POSTGRES), POSTGRES) == row
 
 
 @given(st.lists(rows, min_size=2, max_size=6))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=50 * SOAK)
 def test_driver_values_sort_as_the_values_do(given_rows: list[Everything]) -> None:
     for name in ("id", "total", "created_at", "took", "due", "count", "weight"):
         values = sorted(getattr(row, name) for row in given_rows)

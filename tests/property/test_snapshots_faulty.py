@@ -12,6 +12,7 @@ from diptych.errors import StorageFull
 from diptych.store.memory import MemoryEventStore
 from diptych.store.snapshots import Snapshot
 from diptych.write.execute import Executor
+from tests.soak import SOAK
 from tests.unit.write.account import Close, Deposit, NotEnough, Withdraw, accounts
 from tests.unit.write.test_snapshots import SPOILT, Watched, clock, keeping, run
 
@@ -56,7 +57,8 @@ async def answer(executor: Executor, command: object, by: Any, command_id: UUID 
     return outcome.streams, outcome.repeated
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(60 * SOAK))
 async def test_with_faulty_snapshots_every_answer_is_what_it_is_without(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

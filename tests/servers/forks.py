@@ -26,7 +26,10 @@ from diptych.failpoints import arm_from_environment
 
 FORKS: Final = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["diptych.cli.commands", "examples.orders.app", "tests.crash.rebuilding", __name__]
+    [
+        *("diptych.cli.commands", "examples.orders.app", __name__),
+        *("tests.crash.reacting", "tests.crash.rebuilding", "tests.integration.processes"),
+    ]
 )
 
 
