@@ -19,6 +19,7 @@ from diptych.errors import LimitExceeded as LimitExceeded
 from diptych.errors import NoHandler as NoHandler
 from diptych.errors import NotAView as NotAView
 from diptych.errors import NotParked as NotParked
+from diptych.errors import NotStopped as NotStopped
 from diptych.errors import OutcomeUnknown as OutcomeUnknown
 from diptych.errors import Overloaded as Overloaded
 from diptych.errors import ParkingFull as ParkingFull
@@ -26,6 +27,7 @@ from diptych.errors import ProjectionStopped as ProjectionStopped
 from diptych.errors import RebuildRequired as RebuildRequired
 from diptych.errors import RebuildRunning as RebuildRunning
 from diptych.errors import Rejected as Rejected
+from diptych.errors import RetriedElsewhere as RetriedElsewhere
 from diptych.errors import RevisionInUse as RevisionInUse
 from diptych.errors import SchemaMismatch as SchemaMismatch
 from diptych.errors import StillParked as StillParked
@@ -41,6 +43,7 @@ from diptych.errors import TokenFromAnotherHistory as TokenFromAnotherHistory
 from diptych.errors import TryAgain as TryAgain
 from diptych.errors import UndecodableEvent as UndecodableEvent
 from diptych.errors import UnknownEventType as UnknownEventType
+from diptych.errors import UnknownReaction as UnknownReaction
 from diptych.errors import UnknownRevision as UnknownRevision
 from diptych.errors import UnknownView as UnknownView
 from diptych.errors import ViewChanging as ViewChanging

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from diptych.errors import ConfigurationError, NotAView, UnknownView
+from diptych.errors import ConfigurationError, NotAView, UnknownReaction
 from diptych.flow.acts import ReactionActs
 from diptych.flow.side import FlowSide
 from diptych.flow.status import ReactionStatus
@@ -39,6 +39,10 @@ class Operations:
     ) -> None:
         self._read, self._flow, self._scratch = read, flow, scratch
 
+    @property
+    def reaction_names(self) -> tuple[str, ...]:
+        return tuple(self._flow.reactions) if self._flow else ()
+
     async def reactions(self) -> tuple[ReactionStatus, ...]:
         """How each reaction is, whichever process runs it."""
         return await self._flow.statuses() if self._flow else ()
@@ -46,11 +50,11 @@ class Operations:
     def reaction(self, name: str) -> ReactionActs:
         """What can be done with a reaction: retry, discard, pause.
 
-        Raises: UnknownView: the application has no reaction of this name.
+        Raises: UnknownReaction: the application has no reaction of this name.
         """
         known = self._flow.reactions if self._flow else {}
         if self._flow is None or name not in known:
-            raise UnknownView(name, known=known)
+            raise UnknownReaction(name, known=known)
         return ReactionActs(name, self._flow)
 
     async def why(self, view: str) -> Explanation:

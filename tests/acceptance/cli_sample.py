@@ -46,7 +46,7 @@ def surprising() -> Application:
         async def open(self) -> None:
             raise RuntimeError("the password is hunter2")
 
-    return Application(log=Surprising())
+    return Application(log=Surprising(), views=[summaries])
 
 
 def slow() -> Application:

@@ -2,22 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from diptych.app import Application
-from diptych.errors import NotParked, StillParked, StoreError, UnknownView
+from diptych.errors import (
+    HistoryDiverged,
+    NotParked,
+    NotStopped,
+    RetriedElsewhere,
+    StillParked,
+    StoreError,
+    UnknownReaction,
+)
 from diptych.failpoints import FailpointError, armed
 from diptych.flow.side import FlowSide
 from diptych.flow.status import ReactionState
 from diptych.messages import EventData
 from diptych.store.contract import ANY_VERSION, START, Append, EventStore, Write
-from diptych.store.cursors import Discard, cursors_of
+from diptych.store.cursors import Discard, Failure, Limits, cursors_of
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.conformance.steps import log_of
 from diptych.testing.waiting import wait_until
+from diptych.worker import Worker
 from tests.integration.reactions import (
     Refused,
     World,
@@ -106,7 +115,7 @@ async def test_an_operator_lets_a_stopped_reaction_go_on_in_the_process_that_has
         await operator.retry("mail", stream=None)
         await until_saved(side, reaction_store)
         assert world.of("order-1") == [1, 2, 3]
-        with pytest.raises(NotParked):
+        with pytest.raises(NotStopped):
             await operator.retry("mail", stream=None)
 
 
@@ -125,7 +134,7 @@ async def test_an_operator_discards_the_event_that_stops_a_reaction_for_ever(
         await until_saved(side, reaction_store)
         assert world.of("order-1") == [1, 3]
         assert await operator.discarded("mail") == (discard,)
-        with pytest.raises(NotParked):
+        with pytest.raises(NotStopped):
             await operator.discard("mail", stream=None, reason="twice")
 
 
@@ -230,6 +239,46 @@ async def test_events_that_come_while_a_stream_is_worked_off_are_not_overtaken(
         await place(reaction_store, "order-1", 1)
         await until_saved(side, reaction_store)
     assert world.of("order-1") == [1, 2, 3, 4, 5, 6]
+
+
+async def test_an_operator_who_comes_second_takes_over_what_is_retried(
+    reaction_store: EventStore,
+) -> None:
+    """The first may be dead. If it lives it ends; both have handled the event of that moment."""
+    world, gate = World(refuse=refusing(BAD)), asyncio.Event()
+    reaction = mail(world, on_error="park", timeout=timedelta(seconds=10))
+    await place(reaction_store, "order-1", 4)
+
+    async def hold(stream: str, version: int) -> None:
+        await gate.wait()
+
+    async with reacting(reaction_store, reaction) as side:
+        await until_saved(side, reaction_store)
+        world.refuse = hold
+        before = len(world.attempts)
+        first = asyncio.create_task(side.retry("mail", stream="order-1"))
+        await soon(lambda: len(world.attempts) > before)
+        world.refuse = None
+        assert await side.retry("mail", stream="order-1") == 3
+        gate.set()
+        with pytest.raises(RetriedElsewhere, match="order-1"):
+            await first
+    assert world.of("order-1") == [1, 2, 3, 4, 2]
+
+
+async def test_what_is_parked_and_the_log_does_not_have_cannot_be_retried(
+    store: MemoryEventStore,
+) -> None:
+    await place(store, "order-1", 2)
+    async with reacting(store, mail(World()), react=False) as side:
+        cursors = cursors_of(store)
+        held = await cursors.take("mail", Worker.here(), ttl=60.0)
+        assert held is not None
+        lost = Failure("handle", "it was", datetime.now(UTC), 7, stream="order-1", version=7)
+        await cursors.park(held, lost, limits=Limits(9, 9))
+        with pytest.raises(HistoryDiverged, match="order-1"):
+            await side.retry("mail", stream="order-1")
+        assert len(await side.parked("mail")) == 1
 
 
 async def test_what_is_parked_is_discarded_for_ever(reaction_store: EventStore) -> None:
@@ -407,7 +456,7 @@ async def test_a_restored_log_is_not_gone_on_with(store: MemoryEventStore) -> No
     async with reacting(store, mail(World())) as side:
         found = await until_state(side, ReactionState.STOPPED)
         assert (found.error_kind, found.error_position) == ("diverged", 99)
-        with pytest.raises(NotParked):
+        with pytest.raises(NotStopped):
             await side.discard("mail", stream=None, reason="it is no event")
 
 
@@ -415,7 +464,7 @@ async def test_a_reaction_that_is_not_there_is_said_to_be_so(store: MemoryEventS
     await cursors_of(store).register("former", START)
     async with reacting(store, mail(World())) as side:
         for call in (side.parked("former"), side.pause("former", reason=""), side.resume("x")):
-            with pytest.raises(UnknownView, match="mail"):
+            with pytest.raises(UnknownReaction, match="mail"):
                 await call
 
 
@@ -453,8 +502,8 @@ async def test_an_operator_does_all_of_it_through_an_application_that_does_not_r
         await acts.pause(reason="the mail server moves")
         assert (await acts.status()).state is ReactionState.PAUSED
         assert await acts.resume()
-        with pytest.raises(NotParked):
+        with pytest.raises(NotStopped):
             await acts.retry()
-        with pytest.raises(UnknownView, match="mail"):
+        with pytest.raises(UnknownReaction, match="mail"):
             operator.operations.reaction("bill")
         await store.open()

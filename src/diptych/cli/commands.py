@@ -16,6 +16,7 @@ from diptych.cli.parked import discard_parked, list_parked, retry_parked, show_p
 from diptych.cli.pausing import pause, resume
 from diptych.cli.reactions import (
     discard_reaction,
+    list_parked_streams,
     list_reactions,
     pause_reaction,
     resume_reaction,
@@ -109,6 +110,7 @@ add(parked, "retry", retry_parked)
 add(parked, "discard", discard_parked)
 
 add(reactions, "list", list_reactions)
+add(reactions, "parked", list_parked_streams)
 add(reactions, "retry", retry_reaction)
 add(reactions, "discard", discard_reaction)
 add(reactions, "pause", pause_reaction)

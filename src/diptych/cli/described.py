@@ -1,17 +1,18 @@
-"""How a view is: in words for people, in facts for programs."""
+"""How a view or a reaction is: in words for people, in facts for programs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+from diptych.app import Application
 from diptych.errors import ConfigurationError
+from diptych.flow.status import ReactionStatus
 from diptych.read.readiness import Readiness, ViewStatus
 
 
-def refuse_without_views(found: Readiness) -> None:
-    """Raises: ConfigurationError: there is nothing to project or to show."""
-    if not found.views:
-        raise ConfigurationError(
-            "the application has no views or projections (`diptych reactions list` shows reactions)"
-        )
+def refuse_without_any(app: Application) -> None:
+    """Raises: ConfigurationError: there is nothing to run or to show."""
+    if not app.names and not app.operations.reaction_names:
+        raise ConfigurationError("the application has no views, projections or reactions")
 
 
 def line_of(view: ViewStatus) -> str:
@@ -48,13 +49,23 @@ def duration(time: timedelta) -> str:
     return f"{seconds / 3_600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
 
 
-def facts_of(found: Readiness, *, log_id: str) -> dict[str, object]:
+def line_of_reaction(found: ReactionStatus) -> str:
+    """How a reaction is, in one line."""
+    text = f"{found.name}: {found.state.value} at {found.position:,} of {found.head:,}"
+    by = f", run by {found.holder}{' (this process)' if found.mine else ''}" if found.holder else ""
+    return f"{text}{by}: {found.error}" if found.error else f"{text}{by}"
+
+
+def facts_of(
+    found: Readiness, reactions: Sequence[ReactionStatus], *, log_id: str
+) -> dict[str, object]:
     """All of it, as JSON is made of it."""
     return {
         "ready": found.ready,
         "log_id": log_id,
         "head": found.head,
         "views": [_view_facts(view) for view in found.views],
+        "reactions": reactions,
     }
 
 

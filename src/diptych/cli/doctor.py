@@ -17,6 +17,7 @@ from diptych.cli.exits import DONE, FOUND
 from diptych.cli.machine import troubles_with
 from diptych.cli.output import Output
 from diptych.errors import DiptychError, UndecodableEvent, UnknownEventType
+from diptych.flow.status import ReactionState, ReactionStatus
 from diptych.log import Log
 from diptych.read.readiness import State
 from diptych.store.contract import Point
@@ -56,9 +57,9 @@ _COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "r
 async def doctor(app: Application, out: Output) -> int:
     """Look at everything that the application needs, and say what does not fit.
 
-    It looks at the packages, the log, the read database, the views, the files and the clock, and
-    whether this code can read the last events. It projects and migrates nothing; views of code that
-    has not run yet are registered, as by `diptych status`.
+    It looks at the packages, the log, the read database, the views, the reactions, the files and
+    the clock, and whether this code can read the last events. It projects and migrates nothing;
+    views of code that has not run yet are registered, as by `diptych status`.
 
     \b
     Exit codes: 0 all is well, or there are warnings only; 3 there is a
@@ -93,6 +94,8 @@ async def _of_databases(app: Application) -> AsyncGenerator[Finding]:
                 yield Finding(Level.OK, about, says)
             async for each in _of_views(app):
                 yield each
+            for reaction in await app.operations.reactions():
+                yield _of_reaction(reaction)
     except (DiptychError, OSError) as error:
         yield Finding(Level.PROBLEM, "read database", str(error))
 
@@ -125,6 +128,17 @@ async def _of_views(app: Application) -> AsyncGenerator[Finding]:
         says = f"{view.state.value} at {view.position:,} of {view.head:,}"
         do = "" if level is Level.OK else f"diptych why {view.name}"
         yield Finding(level, f"view {view.name}", says, do)
+
+
+def _of_reaction(found: ReactionStatus) -> Finding:
+    well = found.state in {ReactionState.REACTING, ReactionState.RETRYING}
+    level = Level.OK if well and not found.parked_streams else Level.WARNING
+    level = Level.PROBLEM if found.state is ReactionState.STOPPED else level
+    says = f"{found.state.value} at {found.position:,} of {found.head:,}"
+    if found.parked_streams:
+        says = f"{says}, parked streams: {found.parked_streams:,}"
+    do = "" if level is Level.OK else f"diptych why {found.name}"
+    return Finding(level, f"reaction {found.name}", says, do)
 
 
 def _of_files(app: Application) -> Iterator[Finding]:

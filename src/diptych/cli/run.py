@@ -12,7 +12,7 @@ import click
 
 from diptych.app import Application
 from diptych.cli.command import TARGET, command_path, log_to
-from diptych.cli.described import facts_of, refuse_without_views
+from diptych.cli.described import facts_of, refuse_without_any
 from diptych.cli.exits import DONE, FAILED
 from diptych.cli.output import Output
 from diptych.cli.watch import watch
@@ -88,13 +88,12 @@ async def project(app: Application, out: Output, *, until_caught_up: bool) -> in
 
     Raises: DiptychError: it cannot be opened, or has nothing to project.
     """
+    refuse_without_any(app)
     app.project, app.operating, app.migrate = True, False, True
     app.react = not until_caught_up  # or new code would act on the world before it is deployed
     async with app:
         for fact in app.report():
             out.say(fact)
-        if not await app.operations.reactions():
-            refuse_without_views(await app.ready())
         watching = asyncio.create_task(watch(app, out), name="diptych-watch")
         try:
             return await (_catch_up(app, out) if until_caught_up else _for_ever(watching))
@@ -116,5 +115,6 @@ async def _catch_up(app: Application, out: Output) -> int:
     except ProjectionStopped as stopped:
         out.say(str(stopped))
         code = FAILED
-    out.json(facts_of(await app.ready(), log_id=str(app.log.id)))
+    reactions = await app.operations.reactions()
+    out.json(facts_of(await app.ready(), reactions, log_id=str(app.log.id)))
     return code

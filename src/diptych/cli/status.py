@@ -1,20 +1,21 @@
-"""`diptych status`: how the views of an application are, once or again and again."""
+"""`diptych status`: how views and reactions are, once or again and again."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from diptych.app import Application
 from diptych.cli.command import TARGET
-from diptych.cli.described import facts_of, holders_of, refuse_without_views
+from diptych.cli.described import facts_of, holders_of, refuse_without_any
 from diptych.cli.exits import DONE, FAILED
 from diptych.cli.output import Output, table_of
 from diptych.errors import StoreError
+from diptych.flow.status import ReactionState, ReactionStatus
 from diptych.read.readiness import Readiness, State, ViewStatus
 
 _COLOURS: Final = {
@@ -26,7 +27,17 @@ _COLOURS: Final = {
     State.STUCK: "red",
     State.STOPPED: "red",
 }
+_REACTION_COLOURS: Final = {
+    ReactionState.REACTING: "green",
+    ReactionState.RETRYING: "yellow",
+    ReactionState.PAUSED: "yellow",
+    ReactionState.WAITING: "yellow",
+    ReactionState.STOPPED: "red",
+}
 _HEADINGS: Final = ("view", "state", ">position", ">behind", ">lag", "projected by")
+_REACTION_HEADINGS: Final = ("reaction", "state", ">position", ">behind", ">lag", "run by")
+
+_Found = tuple[Readiness, Sequence[ReactionStatus]]
 
 
 @TARGET
@@ -40,21 +51,23 @@ _HEADINGS: Final = ("view", "state", ">position", ">behind", ">lag", "projected 
     help="With --watch: the time between two looks.",
 )
 async def status(app: Application, out: Output, *, watch: bool, every: float) -> int:
-    """Show how the views of an application are, and who projects them.
+    """Show how the views and reactions of an application are, and who projects and runs them.
 
     It projects nothing itself. Views of code that has not run yet are registered, and shown as
     being built.
 
     \b
-    Exit codes: 0 all views can be read; 1 one is being built or waits
-    for it, is stuck or stopped, or a database is away; 2 as for `run`.
+    Exit codes: 0 all views can be read, and no reaction has stopped; 1 a
+    view is being built or waits for it, is stuck or stopped, or a reaction
+    is, or a database is away; 2 as for `run`.
     """
+    refuse_without_any(app)
     async with app:
-        found = await app.ready()
-        refuse_without_views(found)
         if not watch:
-            _show(found, app, out)
-            return DONE if found.ready else FAILED
+            found, reactions = await _look(app)
+            _show((found, reactions), app, out)
+            stopped = any(each.state is ReactionState.STOPPED for each in reactions)
+            return DONE if found.ready and not stopped else FAILED
         try:
             await (_watch(app, out, every) if _is_live(out) else _repeat(app, out, every))
         except asyncio.CancelledError:
@@ -71,7 +84,7 @@ async def _watch(app: Application, out: Output, every: float) -> None:
     with Live(console=out.console, auto_refresh=False, screen=False) as live:
         while True:
             try:
-                shown = _table(await app.ready(), app)
+                shown = _tables(await _look(app), app)
             except StoreError as error:
                 shown = Group(Text(f"the databases cannot be asked: {error}", style="red"))
             live.update(shown, refresh=True)
@@ -82,29 +95,49 @@ async def _repeat(app: Application, out: Output, every: float) -> None:
     """One table, or one line of JSON, after the other."""
     while True:
         try:
-            _show(await app.ready(), app, out)
+            _show(await _look(app), app, out)
         except StoreError as error:
             out.note(f"the databases cannot be asked: {error}")
         await asyncio.sleep(every)
 
 
-def _show(found: Readiness, app: Application, out: Output) -> None:
+async def _look(app: Application) -> _Found:
+    return await app.ready(), await app.operations.reactions()
+
+
+def _show(found: _Found, app: Application, out: Output) -> None:
     if out.as_json:
-        out.json(facts_of(found, log_id=str(app.log.id)))
+        out.json(facts_of(*found, log_id=str(app.log.id)))
     else:
-        out.console.print(_table(found, app), soft_wrap=True)
+        out.console.print(_tables(found, app), soft_wrap=True)
 
 
-def _table(found: Readiness, app: Application) -> Group:
-    errors = [Text(f"{view.name}: {view.error}") for view in found.views if view.error]
-    errors += [
+def _tables(found: _Found, app: Application) -> Group:
+    views, reactions = found[0].views, found[1]
+    shown: list[RenderableType] = [Text(f"log {app.log.id}, head {found[0].head:,}")]
+    if views:
+        shown.append(table_of(_HEADINGS, (row for view in views for row in _rows(view))))
+    if reactions:
+        shown.append(table_of(_REACTION_HEADINGS, map(_row, reactions)))
+    every: list[ViewStatus | ReactionStatus] = [*views, *reactions]
+    shown += [Text(f"{each.name}: {each.error}") for each in every if each.error]
+    shown += [
         Text(f"{view.name}: keys that are parked: {view.parked_keys:,}")
-        for view in found.views
+        for view in views
         if view.parked_keys
     ]
-    rows = (row for view in found.views for row in _rows(view))
-    heading = Text(f"log {app.log.id}, head {found.head:,}")
-    return Group(heading, table_of(_HEADINGS, rows), *errors)
+    shown += [
+        Text(f"{each.name}: streams that are parked: {each.parked_streams:,}")
+        for each in reactions
+        if each.parked_streams
+    ]
+    return Group(*shown)
+
+
+def _row(found: ReactionStatus) -> tuple[Text | str, ...]:
+    state = Text(found.state.value, style=_REACTION_COLOURS[found.state])
+    behind, lag = max(found.head - found.position, 0), f"{found.lag.total_seconds():,.1f} s"
+    return found.name, state, f"{found.position:,}", f"{behind:,}", lag, found.holder or "nobody"
 
 
 def _rows(view: ViewStatus) -> Iterator[tuple[Text | str, ...]]:

@@ -133,15 +133,18 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 
 def _failed(what: str, error: Exception) -> ConfigurationError:
-    """One line; where it happened is the last line of code outside of the import system."""
+    """One line; where it happened is the last line of code outside of the import system. Only
+    names are repeated, of modules, variables and keys: other words may have a secret in them."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen")
     ]
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    first = next(iter(str(error).splitlines()), "")
-    return ConfigurationError(f"{what}: {type(error).__name__}: {first}{where}")
+    kinds = ImportError, SyntaxError, NameError, AttributeError, KeyError
+    first = next(iter(str(error).splitlines()), "") if isinstance(error, kinds) else ""
+    words = f": {first}" if first else ""
+    return ConfigurationError(f"{what}: {type(error).__name__}{words}{where}")
 
 
 def _a(value: object) -> str:

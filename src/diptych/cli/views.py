@@ -1,5 +1,6 @@
-"""What commands about views share: their names on the command line, and how amounts are told."""
+"""What commands about views and reactions share: their names, and how amounts are told."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
@@ -10,22 +11,40 @@ from diptych.cli.described import duration
 from diptych.cli.target import declared, load
 from diptych.errors import DiptychError
 
-
-def complete(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The views of the application that is meant; nothing if it cannot be loaded."""
-    try:
-        app = load(*declared(context.params.get("app")))
-    except (DiptychError, OSError):
-        return []
-    given = context.params.get("views") or ()
-    return [
-        CompletionItem(name) for name in app.names if name.startswith(typed) and name not in given
-    ]
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-VIEW = click.argument("view", shell_complete=complete)
-SOME_VIEWS = click.argument("views", metavar="VIEW...", nargs=-1, shell_complete=complete)
+def completes(names_of: Callable[[Application], tuple[str, ...]]) -> Complete:
+    """Names in the application that is meant; nothing if it cannot be loaded."""
+
+    def complete(
+        context: click.Context, parameter: click.Parameter, typed: str
+    ) -> list[CompletionItem]:
+        try:
+            names = names_of(load(*declared(context.params.get("app"))))
+        except (DiptychError, OSError):
+            return []
+        given = context.params.get(parameter.name or "") or ()
+        return [
+            CompletionItem(each) for each in names if each.startswith(typed) and each not in given
+        ]
+
+    return complete
+
+
+def both(app: Application) -> tuple[str, ...]:
+    """Views, projections and reactions: no two of them have one name."""
+    return (*app.names, *app.operations.reaction_names)
+
+
+_views = completes(lambda app: app.names)
+VIEW = click.argument("view", shell_complete=_views)
+SOME_VIEWS = click.argument("views", metavar="VIEW...", nargs=-1, shell_complete=_views)
 ALL = click.option("--all", "all_of_them", is_flag=True, help="All views and projections.")
+SOME = click.argument("names", metavar="NAME...", nargs=-1, shell_complete=completes(both))
+REACTION = click.argument(
+    "name", metavar="REACTION", shell_complete=completes(lambda app: app.operations.reaction_names)
+)
 
 
 def chosen(app: Application, views: tuple[str, ...], *, all_of_them: bool) -> tuple[str, ...]:

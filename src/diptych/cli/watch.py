@@ -1,14 +1,16 @@
-"""`watch`: tells what becomes of the views, line by line, with a bar for each on a terminal."""
+"""`watch`: tells what becomes of views and reactions, with a bar for each view on a terminal."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from diptych.app import Application
-from diptych.cli.described import facts_of, holders_of, left, line_of
+from diptych.cli.described import facts_of, holders_of, left, line_of, line_of_reaction
 from diptych.cli.output import Output
 from diptych.errors import StoreError
+from diptych.flow.status import ReactionState, ReactionStatus
 from diptych.read.readiness import Readiness, State, ViewStatus
 
 _LOOK_EVERY: Final = 0.5
@@ -17,7 +19,7 @@ _TELL_EVERY: Final = 20
 
 
 async def watch(app: Application, out: Output) -> NoReturn:
-    """Look at the views again and again, and tell what has changed."""
+    """Look again and again, and tell what has changed."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     left_ = TextColumn("{task.fields[left]}")
     bars_ = out.console.is_terminal and not out.as_json
@@ -25,12 +27,12 @@ async def watch(app: Application, out: Output) -> NoReturn:
         teller = _Teller(bars, out)
         while True:
             try:
-                found = await app.ready()
+                found, reactions = await app.ready(), await app.operations.reactions()
             except StoreError as error:
                 teller.trouble(str(error))
             else:
-                if teller.tell(found):
-                    out.json(facts_of(found, log_id=str(app.log.id)))
+                if teller.tell(found, reactions):
+                    out.json(facts_of(found, reactions, log_id=str(app.log.id)))
             await asyncio.sleep(_LOOK_EVERY)
 
 
@@ -41,6 +43,7 @@ class _Teller:
         self._bars, self._out, self._shown = bars, out, dict[str, TaskID]()
         self._states: dict[str, tuple[State, str]] = {}
         self._holders: dict[str, str] = {}
+        self._reactions: dict[str, tuple[ReactionState, str, str]] = {}
         self._trouble, self._looks = "", 0
         self._terminal = not bars.disable
 
@@ -49,7 +52,7 @@ class _Teller:
             self._out.note(f"the databases cannot be asked, trying again: {what}")
         self._trouble = what
 
-    def tell(self, found: Readiness) -> bool:
+    def tell(self, found: Readiness, reactions: Sequence[ReactionStatus]) -> bool:
         """Whether there was anything new."""
         if self._trouble:
             self._out.note("the databases answer again")
@@ -61,6 +64,16 @@ class _Teller:
             new |= self._tell_state(view)
             if self._terminal:
                 self._move_bar(view)
+        for reaction in reactions:
+            new |= self._tell_reaction(reaction)
+        return new
+
+    def _tell_reaction(self, found: ReactionStatus) -> bool:
+        now = (found.state, found.holder, found.error)
+        new = self._reactions.get(found.name) != now
+        if new:
+            self._out.say(line_of_reaction(found))
+        self._reactions[found.name] = now
         return new
 
     def _tell_state(self, view: ViewStatus) -> bool:

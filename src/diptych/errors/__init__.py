@@ -9,10 +9,12 @@
     │   │   └── InvalidCursor           a cursor that was changed, or belongs to another query
     │   ├── CommandIdReused           the same command id with other content
     │   ├── UnknownView               an operation names a view that the application does not have
+    │   ├── UnknownReaction           or a reaction that it does not have
     │   ├── NotAView                  or a projection where it needs rows by key
     │   ├── UnknownRevision           or a revision that the read database does not have
     │   ├── RevisionInUse             a revision that is needed cannot be dropped
     │   ├── NotParked                 nothing is parked under the key
+    │   ├── NotStopped                a reaction that is to go on has not stopped
     │   └── StillParked               what is parked failed again
     ├── TryAgain                    ours: the same request may succeed later
     │   ├── ConcurrencyError          the stream is not at the expected version
@@ -24,6 +26,7 @@
     │   ├── ConsistencyTimeout        the view did not get to the token in time
     │   ├── KeyParked                 events of a row that is asked for are parked
     │   ├── ViewPaused                an operator has paused the view
+    │   ├── RetriedElsewhere          another operator has taken over what is retried
     │   ├── ViewChanging              operators change the view's rows while they are looked at
     │   └── ViewNotReady              the view's table is still being built
     ├── ConfigurationError          the programmer's: wrong wiring, at start-up where possible
@@ -68,10 +71,13 @@ from diptych.errors.kinds import (
 from diptych.errors.operating import (
     NotAView,
     NotParked,
+    NotStopped,
     RebuildRequired,
     RebuildRunning,
+    RetriedElsewhere,
     RevisionInUse,
     StillParked,
+    UnknownReaction,
     UnknownRevision,
     UnknownView,
     ViewChanging,
@@ -121,6 +127,7 @@ __all__ = [
     "NoHandler",
     "NotAView",
     "NotParked",
+    "NotStopped",
     "OutcomeUnknown",
     "Overloaded",
     "ParkingFull",
@@ -128,6 +135,7 @@ __all__ = [
     "RebuildRequired",
     "RebuildRunning",
     "Rejected",
+    "RetriedElsewhere",
     "RevisionInUse",
     "SchemaMismatch",
     "StillParked",
@@ -143,6 +151,7 @@ __all__ = [
     "TryAgain",
     "UndecodableEvent",
     "UnknownEventType",
+    "UnknownReaction",
     "UnknownRevision",
     "UnknownView",
     "ViewChanging",

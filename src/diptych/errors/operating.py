@@ -14,6 +14,15 @@ class UnknownView(Rejected):
         super().__init__(f"there is no view or projection {name!r}; there is {there}")
 
 
+class UnknownReaction(Rejected):
+    """The application has no reaction of this name; `known` lists what it has."""
+
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        self.name, self.known = name, tuple(sorted(known))
+        there = ", ".join(self.known) or "none"
+        super().__init__(f"there is no reaction {name!r}; there is {there}")
+
+
 class UnknownRevision(Rejected):
     """The read database has no revision with this number."""
 
@@ -50,11 +59,32 @@ class RebuildRequired(StoreError):
 
 
 class NotParked(Rejected):
-    """Nothing is parked in `view` under this key."""
+    """Nothing is parked in `view` under this key; or by the reaction `view` of this stream."""
 
-    def __init__(self, view: str) -> None:
-        super().__init__(f"{view} has nothing parked under this key")
-        self.view = view
+    def __init__(self, view: str, *, stream: str = "") -> None:
+        where = f"of stream {stream}" if stream else "under this key"
+        super().__init__(f"{view} has nothing parked {where}")
+        self.view, self.stream = view, stream
+
+
+class NotStopped(Rejected):
+    """The reaction has not stopped, or at no event, so that there is nothing to go on behind."""
+
+    def __init__(self, reaction: str, *, at: str = "") -> None:
+        super().__init__(f"{reaction} has not stopped{at}: there is nothing to do")
+        self.reaction = reaction
+
+
+class RetriedElsewhere(TryAgain):
+    """Another operator has begun to retry `stream`, or has discarded it, after this was begun;
+    `done` of its events were handled before."""
+
+    def __init__(self, reaction: str, *, stream: str, done: int) -> None:
+        super().__init__(
+            f"{reaction}: another operator has begun to retry {stream}, or has discarded it,"
+            f" meanwhile; events handled here before: {done}"
+        )
+        self.reaction, self.stream, self.done = reaction, stream, done
 
 
 class StillParked(Rejected):

@@ -214,6 +214,8 @@ class Reactor:
         found = await self._parking(lambda: self._cursors.park(self.held, failure, limits=limits))
         if found is Parking.FULL:
             raise Stopped(replace(failure, kind="full"))
+        if found is Parking.NOT_PARKED:  # the answer to a first try was lost, and it was discarded
+            return
         failpoint("reaction.after_park")
         self._parked.add((failure.tenant, failure.stream))
         _log.warning("%r set a stream aside: %s", self.reaction, told(failure))

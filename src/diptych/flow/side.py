@@ -5,7 +5,13 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from diptych.clock import Clock
-from diptych.errors import ConfigurationError, NotParked, StoreClosed, UnknownView
+from diptych.errors import (
+    ConfigurationError,
+    NotParked,
+    NotStopped,
+    StoreClosed,
+    UnknownReaction,
+)
 from diptych.flow.lease import TTL
 from diptych.flow.reacting import Reacting
 from diptych.flow.reaction import Reaction
@@ -91,7 +97,7 @@ class FlowSide:
         return await looking.statuses(self.reactions.values(), await self._cursors.look())
 
     async def parked(self, name: str) -> tuple[ParkedStream, ...]:
-        """Raises: UnknownView."""
+        """Raises: UnknownReaction."""
         self._named(name)
         return tuple(_shown(name, each) for each in await self._cursors.parked(name))
 
@@ -99,7 +105,7 @@ class FlowSide:
         """Work off what is parked of a stream, here and now; or, without a stream, let a reaction
         that has stopped go on, wherever it runs. How many events were handled.
 
-        Raises: UnknownView, NotParked, StillParked.
+        Raises: UnknownReaction, NotParked, NotStopped, StillParked, RetriedElsewhere.
         """
         reaction = self._named(name)
         if stream is not None:
@@ -107,7 +113,7 @@ class FlowSide:
                 reaction, tenant=tenant, stream=stream, store=self._store, clock=self._clock
             )
         if not await self._cursors.again(name):
-            raise NotParked(name)
+            raise NotStopped(name)
         return 0
 
     async def discard(
@@ -116,7 +122,7 @@ class FlowSide:
         """Never handle what is parked of a stream; or, without a stream, the event at which the
         reaction has stopped, which goes on then. It is recorded, for ever.
 
-        Raises: UnknownView. NotParked: there is no such stream, or no such event.
+        Raises: UnknownReaction. NotParked: there is no such stream. NotStopped: no such event.
         """
         self._named(name)
         at = self._clock.now()
@@ -127,26 +133,29 @@ class FlowSide:
                 name, tenant=tenant, stream=stream, reason=reason, at=at
             )
         if found is None:
-            raise NotParked(name)
+            raise NotParked(name, stream=stream) if stream else NotStopped(name, at=" at an event")
         return found
 
     async def discarded(self, name: str) -> tuple[Discard, ...]:
-        """Raises: UnknownView."""
+        """Raises: UnknownReaction."""
         self._named(name)
         return tuple(await self._cursors.discarded(name))
 
-    async def pause(self, name: str, *, reason: str) -> None:
-        """Handle nothing until it is resumed, in no process; return when nothing is handled.
+    async def pause(self, name: str, *, reason: str) -> bool:
+        """Handle nothing until it is resumed, in no process; return when nothing is handled. False
+        if it was paused already.
 
-        Raises: UnknownView.
+        Raises: UnknownReaction.
         """
         self._named(name)
+        before = await self._cursor(name)
         await self._cursors.pause(name, reason=reason, at=self._clock.now())
         while (await self._cursor(name)).alive:  # noqa: ASYNC110 - another process gives it back
             await asyncio.sleep(_LOOK)
+        return before.paused_at is None
 
     async def resume(self, name: str) -> bool:
-        """End a pause; False if there was none. Raises: UnknownView."""
+        """End a pause; False if there was none. Raises: UnknownReaction."""
         self._named(name)
         return await self._cursors.resume(name)
 
@@ -163,7 +172,7 @@ class FlowSide:
     def _named(self, name: str) -> Reaction[Any]:
         found = self.reactions.get(name)
         if found is None:
-            raise UnknownView(name, known=self.reactions)
+            raise UnknownReaction(name, known=self.reactions)
         return found
 
     def _errors(self, reacting: Reacting) -> dict[str, str]:

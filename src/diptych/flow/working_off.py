@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from diptych.clock import Clock
-from diptych.errors import NotParked, StillParked
+from diptych.errors import HistoryDiverged, NotParked, RetriedElsewhere, StillParked
 from diptych.failpoints import failpoint
 from diptych.flow.handling import Handling
 from diptych.flow.reaction import Reaction
@@ -23,14 +23,17 @@ async def work_off(
     With the last, the stream is parked no more, and whoever runs the reaction goes on with it.
 
     Raises:
-        NotParked: nothing of it is parked; or another operator has taken this over, or discarded
-            it, meanwhile.
+        NotParked: nothing of it is parked.
+        RetriedElsewhere: another operator has taken this over, or discarded it, meanwhile.
         StillParked: an event failed again. It and all behind it stay.
+        HistoryDiverged: the log does not have these events.
     """
     cursors = cursors_of(store)
     left: Parked | Parking | None = await cursors.reopen(
         reaction.name, tenant=tenant, stream=stream
     )
+    if left is None:
+        raise NotParked(reaction.name, stream=stream)
     handling = Handling(reaction, clock, turn=nullcontext, pause=asyncio.sleep)
     done = 0
     while isinstance(left, Parked):
@@ -45,14 +48,19 @@ async def work_off(
             if not isinstance(left, Parked):
                 break
     if left is not Parking.NOT_PARKED:
-        raise NotParked(reaction.name)
+        raise RetriedElsewhere(reaction.name, stream=stream, done=done)
     return done
 
 
 async def _events(store: EventStore, parked: Parked) -> list[RecordedEvent]:
-    """Those that are parked now; more may join them meanwhile."""
+    """Those that are parked now; more may join them meanwhile. Raises: HistoryDiverged."""
     loaded = await store.load(Load(parked.stream, parked.tenant, after=parked.first - 1))
-    return [event for event in loaded.events if event.version <= parked.through]
+    found = [event for event in loaded.events if event.version <= parked.through]
+    if not found or found[0].version != parked.first:
+        raise HistoryDiverged(
+            f"what is parked of {parked.stream}", position=parked.failure.position
+        )
+    return found
 
 
 async def _handle(

@@ -75,8 +75,11 @@ class Discard(Struct, frozen=True):
     at: datetime
 
     def covers(self, event: RecordedEvent) -> bool:
-        same = (self.tenant, self.stream) == (event.tenant, event.stream)
-        return same and self.first <= event.version <= self.through
+        return self.has(event.tenant, event.stream, event.version)
+
+    def has(self, tenant: str, stream: str, version: int) -> bool:
+        same = (self.tenant, self.stream) == (tenant, stream)
+        return same and self.first <= version <= self.through
 
 
 class Held(Struct, frozen=True):
@@ -166,11 +169,13 @@ class Cursors(Protocol):
         ...
 
     async def stop(self, held: Held, failure: Failure) -> bool:
-        """Record why it does not go on. False: another has taken over."""
+        """Record why it does not go on, unless that event was discarded meanwhile. False: another
+        has taken over."""
         ...
 
     async def park(self, held: Held, failure: Failure, *, limits: Limits) -> Parking:
-        """Set the stream of `failure` aside, from the event on that failed: PARKED, FULL, LOST."""
+        """Set the stream of `failure` aside, from the event on that failed: PARKED, FULL, LOST;
+        NOT_PARKED, if an operator has discarded that event."""
         ...
 
     async def join(

@@ -86,7 +86,7 @@ class MemoryCursors:
 
     async def stop(self, held: Held, failure: Failure) -> bool:
         row = self._mine(held)
-        if row is not None:
+        if row is not None and not _is_discarded(row, failure):
             row.failure = failure
         return row is not None
 
@@ -94,6 +94,8 @@ class MemoryCursors:
         row, version = self._mine(held), failure.version
         if row is None:
             return Parking.LOST
+        if _is_discarded(row, failure):
+            return Parking.NOT_PARKED
         stream = failure.tenant, failure.stream
         if stream not in row.parked:
             if len(row.parked) >= limits.streams or _events(row) >= limits.events:
@@ -208,6 +210,11 @@ class MemoryCursors:
 
 def _is_held(row: _Row, worker: Worker) -> bool:
     return row.holder is not None and row.holder.id == worker.id
+
+
+def _is_discarded(row: _Row, failure: Failure) -> bool:
+    at = failure.tenant, failure.stream, failure.version
+    return any(discard.has(*at) for _, discard in row.discards)
 
 
 def _events(row: _Row) -> int:

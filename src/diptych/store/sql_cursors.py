@@ -70,14 +70,18 @@ class SqlCursors:
         return bool(await self._do("advance_cursor", **_held(held), **_point(point)))
 
     async def stop(self, held: Held, failure: Failure) -> bool:
-        return bool(await self._do("stop_cursor", **_held(held), **_failure(failure)))
+        values = {**_held(held), **_failure(failure)}
+        mine, _ = await self._run(("lock_cursor", "stop_cursor"), values, writes=True)
+        return bool(mine)
 
     async def park(self, held: Held, failure: Failure, *, limits: Limits) -> Parking:
         values = {**_held(held), **_failure(failure), **_limits(limits)}
-        names = ("lock_cursor", "park_stream", "is_parked")
-        mine, _, parked = await self._run(names, values, writes=True)
+        names = ("lock_cursor", "is_discarded", "park_stream", "is_parked")
+        mine, discarded, _, parked = await self._run(names, values, writes=True)
         if not mine:
             return Parking.LOST
+        if discarded:
+            return Parking.NOT_PARKED
         return Parking.PARKED if parked else Parking.FULL
 
     async def join(

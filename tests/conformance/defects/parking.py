@@ -44,6 +44,29 @@ class LetsTheLastThatJoinedBeTheEnd(Opening):
             return found
 
 
+class ParksWhatWasDiscarded(Opening):
+    fails = frozenset({"test_what_was_discarded_is_not_parked_again"})
+
+    class Kept(Kept):
+        async def park(self, held, failure, *, limits):
+            row = self.row(held.name)
+            kept, row.discards = row.discards, []
+            found = await self.inner.park(held, failure, limits=limits)
+            row.discards = kept
+            return found
+
+
+class StopsAtWhatWasSkipped(Opening):
+    fails = frozenset({"test_an_event_that_was_skipped_does_not_stop_it_again"})
+
+    class Kept(Kept):
+        async def stop(self, held, failure):
+            mine = await self.inner.stop(held, failure)
+            if mine:
+                self.row(held.name).failure = failure
+            return mine
+
+
 class JoinsWhatIsNotParked(Opening):
     """It is set aside, and nobody will ever find it."""
 

@@ -54,7 +54,9 @@ WHERE name = :name AND epoch = :epoch RETURNING 1
 UPDATE diptych.cursors SET failed_tenant = :tenant, failed_stream = :stream, failed_version = :version,
     failed_position = :position, failed_type = :event_type, failed_kind = :kind,
     failed_error = :error, failed_attempts = :attempts, failed_at = :failed_at
-WHERE name = :name AND epoch = :epoch RETURNING 1
+WHERE name = :name AND epoch = :epoch
+    AND NOT EXISTS (SELECT 1 FROM diptych.cursor_discards WHERE cursor = :name AND tenant = :tenant
+        AND stream = :stream AND :version BETWEEN first_version AND through_version)
 
 -- name: clear_failure
 UPDATE diptych.cursors SET failed_tenant = NULL, failed_stream = NULL, failed_version = NULL,
@@ -77,6 +79,8 @@ INSERT INTO diptych.cursor_parked (cursor, tenant, stream, first_version, throug
 SELECT name, :tenant, :stream, :version::bigint, :version, :position::bigint, :version, :position,
     :event_type, :kind, :error, :attempts::bigint, :failed_at::timestamptz
 FROM diptych.cursors WHERE name = :name AND epoch = :epoch
+    AND NOT EXISTS (SELECT 1 FROM diptych.cursor_discards WHERE cursor = :name AND tenant = :tenant
+        AND stream = :stream AND :version BETWEEN first_version AND through_version)
     AND (SELECT count(*) FROM diptych.cursor_parked WHERE cursor = :name) < :most_streams
     AND (SELECT coalesce(sum(through_version - first_version + 1), 0)
         FROM diptych.cursor_parked WHERE cursor = :name) < :most_events
@@ -84,6 +88,10 @@ ON CONFLICT (cursor, tenant, stream) DO NOTHING
 
 -- name: is_parked
 SELECT 1 FROM diptych.cursor_parked WHERE cursor = :name AND tenant = :tenant AND stream = :stream
+
+-- name: is_discarded
+SELECT 1 FROM diptych.cursor_discards WHERE cursor = :name AND tenant = :tenant AND stream = :stream
+    AND :version BETWEEN first_version AND through_version
 
 -- name: join_stream
 UPDATE diptych.cursor_parked SET through_version = greatest(through_version, :version::bigint),

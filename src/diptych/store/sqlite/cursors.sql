@@ -49,7 +49,9 @@ WHERE name = :name AND epoch = :epoch RETURNING 1
 UPDATE cursors SET failed_tenant = :tenant, failed_stream = :stream, failed_version = :version,
     failed_position = :position, failed_type = :event_type, failed_kind = :kind,
     failed_error = :error, failed_attempts = :attempts, failed_at = :failed_at
-WHERE name = :name AND epoch = :epoch RETURNING 1
+WHERE name = :name AND epoch = :epoch
+    AND NOT EXISTS (SELECT 1 FROM cursor_discards WHERE cursor = :name AND tenant = :tenant
+        AND stream = :stream AND :version BETWEEN first_version AND through_version)
 
 -- name: clear_failure
 UPDATE cursors SET failed_tenant = NULL, failed_stream = NULL, failed_version = NULL,
@@ -72,6 +74,8 @@ INSERT INTO cursor_parked (cursor, tenant, stream, first_version, through_versio
 SELECT name, :tenant, :stream, :version, :version, :position, :version, :position, :event_type,
     :kind, :error, :attempts, :failed_at
 FROM cursors WHERE name = :name AND epoch = :epoch
+    AND NOT EXISTS (SELECT 1 FROM cursor_discards WHERE cursor = :name AND tenant = :tenant
+        AND stream = :stream AND :version BETWEEN first_version AND through_version)
     AND (SELECT count(*) FROM cursor_parked WHERE cursor = :name) < :most_streams
     AND (SELECT coalesce(sum(through_version - first_version + 1), 0)
         FROM cursor_parked WHERE cursor = :name) < :most_events
@@ -79,6 +83,10 @@ ON CONFLICT (cursor, tenant, stream) DO NOTHING
 
 -- name: is_parked
 SELECT 1 FROM cursor_parked WHERE cursor = :name AND tenant = :tenant AND stream = :stream
+
+-- name: is_discarded
+SELECT 1 FROM cursor_discards WHERE cursor = :name AND tenant = :tenant AND stream = :stream
+    AND :version BETWEEN first_version AND through_version
 
 -- name: join_stream
 UPDATE cursor_parked SET through_version = max(through_version, :version),

@@ -228,6 +228,16 @@ class StoppingConformance(CursorSuite):
         assert list((await taken(cursors)).discarded) == []
         assert list(await cursors.discarded("mail")) == [expected]
 
+    async def test_an_event_that_was_skipped_does_not_stop_it_again(self, cursors: Cursors) -> None:
+        """Whoever did not hear that it was stopped stops it once more."""
+        held = await taken(cursors)
+        await cursors.stop(held, failure(3))
+        await cursors.skip("mail", reason="a test order", at=AT)
+        assert await cursors.stop(held, failure(3))
+        assert (await seen(cursors)).failure is None
+        assert await cursors.stop(held, failure(4))
+        assert (await seen(cursors)).failure is not None
+
     async def test_what_stops_a_cursor_and_is_no_event_cannot_be_skipped(
         self, cursors: Cursors
     ) -> None:

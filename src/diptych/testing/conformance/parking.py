@@ -161,6 +161,17 @@ class ParkingConformance(CursorSuite):
         await _discarded(cursors)
         assert await cursors.worked_off("mail", opened) is Parking.LOST
 
+    async def test_what_was_discarded_is_not_parked_again(self, cursors: Cursors) -> None:
+        """Whoever did not hear that it was parked parks it once more."""
+        held = await taken(cursors)
+        await parked(cursors, held, 3, 4)
+        await _discarded(cursors)
+        for version in (3, 4):
+            found = await cursors.park(held, failure(version), limits=MANY)
+            assert found is Parking.NOT_PARKED
+        assert list(await cursors.parked("mail")) == []
+        assert await cursors.park(held, failure(5), limits=MANY) is Parking.PARKED
+
 
 async def _reopened(cursors: Cursors) -> Parked:
     opened = await cursors.reopen("mail", tenant="", stream="order-1")
