@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ class Process:
         self.port, self._module = 0, module
         self._environment = {"DATA": str(data), **environment}
         self._printed = data.parent / f"{data.name}.printed.txt"
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: forks.Forked | None = None
 
     @property
     def url(self) -> str:
@@ -42,14 +41,8 @@ class Process:
     def start(self) -> None:
         """Return when it is ready."""
         with self._printed.open("wb") as output:
-            self._running = subprocess.Popen(
-                [sys.executable, "-m", self._module],
-                cwd=ROOT,
-                env=environment_of({**self._environment, "PORT": str(self.port)}),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
+            environment = environment_of({**self._environment, "PORT": str(self.port)})
+            self._running = forks.start_printing_to(output, self._module, environment)
         deadline = time.monotonic() + 60
         while not self._ready():
             if self._running.poll() is not None or time.monotonic() > deadline:

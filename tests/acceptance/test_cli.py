@@ -69,7 +69,7 @@ async def break_log(databases: Databases) -> None:
 def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_path: Path) -> None:
     before = diptych(filled, "status", FACTORY)
     assert before.returncode == 1
-    shown = r"order_summaries +building +0 +20,000 .*\n  over it: customers *\n"
+    shown = rf"order_summaries +building +0 +{ORDERS:,} .*\n  over it: customers *\n"
     assert re.search(shown, before.stdout), before.stdout
     built = diptych(filled, "run", "--until-caught-up", FACTORY)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -211,9 +211,11 @@ def test_the_words_of_an_error_that_may_have_a_password_in_them_are_not_shown(
     assert "hunter2" not in ended.stdout + ended.stderr
 
 
-def test_an_application_that_only_reacts_is_run(filled: Databases, tmp_path: Path) -> None:
+async def test_an_application_that_only_reacts_is_run(databases: Databases, tmp_path: Path) -> None:
+    async with shop(databases.log, "sqlite://") as app:
+        await fill(app, 1)
     words = ("run", "--app", "tests.acceptance.cli_sample:only_reacting")
-    running = start_module("diptych.cli", *words, FOLDER=str(tmp_path), **urls(filled))
+    running = start_module("diptych.cli", *words, FOLDER=str(tmp_path), **urls(databases))
     try:
         until((tmp_path / "noted").exists)
         running.send_signal(signal.SIGTERM)

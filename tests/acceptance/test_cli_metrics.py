@@ -17,11 +17,15 @@ FACTORY = "examples.orders.app:application"
 
 
 @pytest.fixture
-async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
-    made = make("sqlite", request, tmp_path)
-    async with shop(made.log, "sqlite://") as app:
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    return make("sqlite", request, tmp_path)
+
+
+@pytest.fixture
+async def filled(databases: Databases) -> Databases:
+    async with shop(databases.log, "sqlite://") as app:
         await fill(app)
-    return made
+    return databases
 
 
 def urls(databases: Databases) -> dict[str, str]:
@@ -33,8 +37,8 @@ def metric(text: str, name: str) -> float:
     return float(found[1]) if found else -1
 
 
-def test_prometheus_is_answered_while_views_are_built(databases: Databases) -> None:
-    running = start_module("diptych.cli", "run", FACTORY, "--metrics", "0", **urls(databases))
+def test_prometheus_is_answered_while_views_are_built(filled: Databases) -> None:
+    running = start_module("diptych.cli", "run", FACTORY, "--metrics", "0", **urls(filled))
     try:
         assert running.stdout
         line = running.stdout.readline()

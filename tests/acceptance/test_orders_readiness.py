@@ -18,14 +18,14 @@ from examples.orders.app import shop
 from examples.orders.order import OrderCreated, OrderItem, order_events
 from tests.acceptance.conftest import ADA, TEA, Databases, make, problem_of
 
-ORDERS = 20_000
+ORDERS = 10_000
 
 
-async def fill(app: Application) -> str:
+async def fill(app: Application, orders: int = ORDERS) -> str:
     """Puts many orders into the log, as an import would; returns the last one's id."""
     item = OrderItem(TEA["product_id"], TEA["quantity"], Decimal(TEA["unit_price"]))
-    ids = [uuid7() for _ in range(ORDERS)]
-    for start in range(0, ORDERS, 500):
+    ids = [uuid7() for _ in range(orders)]
+    for start in range(0, orders, 500):
         writes = tuple(_write(order_id, item) for order_id in ids[start : start + 500])
         await app.log.store.append(Append(writes, metadata=Metadata().to_json()))
     return str(ids[-1])
@@ -63,7 +63,7 @@ async def test_it_is_not_ready_before_its_views_are(databases: Databases, last_o
         async def ready() -> bool:
             return (await client.get("/readyz")).status_code == 200
 
-        await wait_until(ready)
+        await wait_until(ready, timeout=60, poll=0.02)
         assert (await client.get(f"/orders/{last_order}")).status_code == 200
 
 

@@ -7,6 +7,7 @@ piped like any other. It is no new interpreter: what Python itself reads from th
 it starts has no effect. The tests of `make run` and of the how-to pages start interpreters.
 """
 
+import io
 import multiprocessing
 import os
 import runpy
@@ -27,7 +28,7 @@ from diptych.failpoints import arm_from_environment
 FORKS: Final = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        *("diptych.cli.commands", "examples.orders.app", __name__),
+        *("diptych.cli.commands", "examples.orders.serving", "uvicorn", __name__),
         *("tests.crash.reacting", "tests.crash.rebuilding", "tests.integration.processes"),
     ]
 )
@@ -36,8 +37,8 @@ FORKS.set_forkserver_preload(
 class Forked:
     """A program that runs; what is here means what it means for `subprocess.Popen`."""
 
-    def __init__(self, process: BaseProcess, stdout: IO[str]) -> None:
-        self._process, self.stdout = process, stdout
+    def __init__(self, process: BaseProcess, stdout: IO[str] | None = None) -> None:
+        self._process, self.stdout = process, stdout or io.StringIO()
 
     @property
     def returncode(self) -> int | None:
@@ -94,6 +95,12 @@ def start(
     return Forked(process, os.fdopen(read))
 
 
+def start_printing_to(output: IO[bytes], module: str, environment: Mapping[str, str]) -> Forked:
+    """`python -m module`, beside this process; its output is in a file."""
+    with Path(os.devnull).open("rb") as nothing:
+        return Forked(_started(module, (), environment, nothing, output, output))
+
+
 def run(
     module: str, *arguments: str, environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
@@ -135,6 +142,7 @@ def _started(
 def _run(
     module: str, arguments: tuple[str, ...], environment: dict[str, str], streams: list[Connection]
 ) -> None:
+    os.setpgid(0, 0)  # so that a test can signal it and all that it starts
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
         stream.close()
