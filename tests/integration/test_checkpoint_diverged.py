@@ -16,7 +16,9 @@ from diptych.store.memory import MemoryEventStore
 from diptych.store.memory_log import MemoryLog
 from diptych.store.sqlite.store import SqliteEventStore
 from diptych.testing.waiting import wait_until
+from diptych.tokens import Token
 from tests.integration.accounts import (
+    SOON,
     Deposited,
     GetAccount,
     ListAccounts,
@@ -155,3 +157,49 @@ async def test_a_view_that_is_behind_the_backup_goes_on(
         row = await side.query(GetAccount(ANN), at_least=await head_token(store))
         assert row is not None
         assert row.balance == 3
+
+
+async def test_views_that_are_restored_together_with_the_log_answer_without_a_restart(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """As after a failover that lost the end of both: nobody waits for what was the head before."""
+    await fill(store)
+    lost = await append(store, Deposited(ANN, 7))
+    async with reading(store, database=any_database()) as first:
+        await first.query(GetAccount(ANN), at_least=lost)
+    database = any_database()
+    async with reading(store, database=database, project=False) as side:
+        await side.query(GetAccount(ANN), at_least=lost)
+        restore(store)
+        head = await head_token(store)
+        async with database.transaction() as tx:
+            place = {"position": head.position, "event_id": head.event_id}
+            await tx.execute(sa.update(CHECKPOINTS).values(place))
+        assert (await side.readiness()).ready
+        answered = await side.ask(ListAccounts(), timeout=SOON, on_timeout="stale")
+        assert (answered.stale, answered.as_of) == (False, head)
+        await side.query(GetAccount(ANN), at_least=head, timeout=SOON)
+        for timeout in (SOON, LONG):  # it was believed, so it is waited for once
+            with pytest.raises(TokenFromAnotherHistory):
+                await side.query(GetAccount(ANN), at_least=lost, timeout=timeout)
+
+
+async def test_tokens_that_were_believed_are_looked_at_again_once_one_was_lost(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    await fill(store)
+    lost = [await append(store, Deposited(ANN, 7)) for _ in range(2)]
+    options = {"project": False, "models": [], "queries": []}
+    async with reading(store, database=any_database(), **options) as side:
+        assert side._running is not None
+        consistency = side._running.consistency
+        for each in lost:
+            await consistency.verify(each)
+        restore(store)
+        for _ in range(2):
+            await append(store, Deposited(ANN, 1))
+        with pytest.raises(TokenFromAnotherHistory):
+            await consistency.verify(Token(store.log_id, 4, uuid4()))
+        for each in lost:
+            with pytest.raises(TokenFromAnotherHistory):
+                await consistency.verify(each)

@@ -190,6 +190,8 @@ async def test_a_token_of_a_history_that_was_replaced_is_refused(
                 await side.query(ListAccounts(), at_least=Token(store.log_id, 1, uuid4()))
             with pytest.raises(TokenFromAnotherHistory):
                 await side.query(ListAccounts(), at_least=Token(store.log_id, 99, uuid4()))
+            with pytest.raises(TokenFromAnotherHistory):
+                await side.query(ListAccounts(), at_least=Token(store.log_id, 3))
 
 
 async def test_the_token_of_an_empty_log_is_always_reached(store: MemoryEventStore) -> None:

@@ -98,6 +98,8 @@ class QueryBus:
                 await asyncio.sleep(_REPLICA_PAUSE)
             over = loop.time() >= deadline
             attempts += 1
+            if over:
+                await consistency.look_at_log(at_least)
 
     def homes_of(self, query: Query[R]) -> tuple[ReadModel, ...]:
         """What the views that it reads are projected as. Raises: NoHandler."""

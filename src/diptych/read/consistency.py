@@ -19,8 +19,8 @@ from diptych.errors import (
 )
 from diptych.read.database import Standing, Stop, Wanted
 from diptych.read.model import ReadModel
-from diptych.read.revision import Target
 from diptych.read.signal import CheckpointSignal
+from diptych.read.targets import Targets
 from diptych.store.contract import START, EventStore, Point
 from diptych.tokens import Token
 
@@ -56,9 +56,7 @@ class Lack:
 class Consistency:
     """Knows from where on each view serves, and which tokens belong to this log."""
 
-    def __init__(
-        self, targets: Mapping[str, Target], *, store: EventStore, signal: CheckpointSignal
-    ) -> None:
+    def __init__(self, targets: Targets, *, store: EventStore, signal: CheckpointSignal) -> None:
         self._targets, self._store, self._signal = targets, store, signal
         self._verified: dict[Point, None] = {}
 
@@ -72,7 +70,10 @@ class Consistency:
         try:
             await self._store.read(after=point, limit=1)
         except HistoryDiverged as error:
+            self._verified.clear()  # the log was restored: others are lost with this one
             raise TokenFromAnotherHistory from error
+        if point.event_id is None and point.position > (await self._store.head()).position:
+            raise TokenFromAnotherHistory
         self._verified[point] = None
         if len(self._verified) > _REMEMBERED:
             del self._verified[next(iter(self._verified))]
@@ -96,7 +97,7 @@ class Consistency:
         return min(lacks, key=lambda lack: lack.servable, default=None)
 
     def _lack(self, model: ReadModel, standing: Standing | None, token: int) -> Lack | None:
-        target = self._targets[model.name]
+        target = self._targets.by_name[model.name]
         if standing is not None and standing.stop is not None and standing.stop.diverged:
             raise standing.stop.error(model.name)
         if standing is None:
@@ -116,6 +117,18 @@ class Consistency:
             standing.serving,
             standing.stop if standing.stop and standing.stop.bars(wanted) else None,
         )
+
+    async def look_at_log(self, at_least: Token | None) -> None:
+        """When something does not get there: the log may have been restored from a backup, or have
+        lost its end in a failover, since this process began. Then no view has to get further.
+
+        Raises: TokenFromAnotherHistory: nor will any.
+        """
+        head = (await self._store.head()).position
+        self._targets.not_beyond(head)
+        if at_least is not None and at_least.position > head:
+            self._verified.clear()
+            raise TokenFromAnotherHistory
 
     async def wait(self, lack: Lack, *, seconds: float) -> bool:
         """Wait until the view may be far enough; False when the time is up."""

@@ -196,7 +196,7 @@ class _Looking:
             return State.STOPPED
         if not standing.serving and target.model.rebuild != "auto" and not _is_held(seen):
             return State.UNBUILT
-        if not standing.serving or standing.point.position < target.serves_from:
+        if not standing.serving or standing.point.position < min(target.serves_from, self.head):
             return State.BUILDING
         if any(each.paused_at for each in seen):
             return State.PAUSED

@@ -228,7 +228,7 @@ class ReadSide:
         signal = CheckpointSignal(self._database.glance)
         self._database.listen(signal.look)
         aims = Targets(targets)
-        consistency = Consistency(aims.by_name, store=self._store, signal=signal)
+        consistency = Consistency(aims, store=self._store, signal=signal)
         means = Means(
             store=self._store,
             database=self._database,

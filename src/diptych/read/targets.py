@@ -1,7 +1,7 @@
 """`Targets`: which revision each view of this code is projected into; follows the registry."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diptych.read.database import Wanted
 from diptych.read.model import ReadModel
@@ -32,6 +32,12 @@ class Targets:
         """Those that may be projected here."""
         known = self.by_name.items()
         return frozenset(each.revision for name, each in known if name not in self._waiting)
+
+    def not_beyond(self, head: int) -> None:
+        """Let no view have to be further than the log is."""
+        for name, each in self.by_name.items():
+            if each.serves_from > head:
+                self.by_name[name] = replace(each, serves_from=head)
 
     def follow(self, registry: Mapping[Wanted, Registered]) -> Sequence[Retargeted]:
         """Aim at what is registered now; what has changed by that."""

@@ -134,7 +134,7 @@ class Edge:
         except TokenFromAnotherHistory:
             if at_least is not None or token_of(sent) is not None:
                 raise
-            answer = await self._ask(query, actor, self._newest)  # without the cookie
+            answer = await self._ask_anew(query, actor)
         return answer
 
     async def watch(
@@ -228,6 +228,15 @@ class Edge:
         if resumed is None or resumed.log_id != self.app.log.id:
             return seen
         return later(seen, resumed)
+
+    async def _ask_anew(self, query: Query[R], actor: Actor) -> Answer[R]:
+        """Without the cookie; and without what was given out here, if the log has lost that too:
+        it was restored from a backup while this process runs."""
+        try:
+            return await self._ask(query, actor, self._newest)
+        except TokenFromAnotherHistory:
+            self._newest = None
+            return await self._ask(query, actor, None)
 
     def _seen(self, sent: Sent) -> Token | None:
         """What the client has seen. Raises: InvalidToken, TokenFromAnotherHistory."""

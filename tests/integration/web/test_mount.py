@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from diptych import ConfigurationError, Outcome, Query, Token, handler
 from diptych.web import Limits, Problem, command_route, mount, query_route
 from tests.acceptance.conftest import problem_of
+from tests.integration.test_consistency import Stalled
 from tests.integration.web.doors import (
     DOOR,
     CountDoors,
@@ -149,11 +150,27 @@ async def test_what_is_not_there_is_404_or_what_the_route_says() -> None:
 async def test_an_answer_that_is_not_new_enough_says_so() -> None:
     async with serving(wait=timedelta(milliseconds=50)) as service:
         await service.hang()
-        future = {"Diptych-Token": str(Token(service.app.log.id, 99))}
-        answered = await service.client.get("/doors", headers=future)
+        await service.client.get("/doors")
+        with Stalled().armed:
+            outcome = await service.app.dispatch(HangDoor(uuid4(), "red"))
+            seen = {"Diptych-Token": str(outcome.token)}
+            answered = await service.client.get("/doors", headers=seen)
         assert answered.headers["diptych-stale"] == "true"
         assert answered.headers["diptych-as-of"] == "1"
-        assert Token.parse(answered.headers["diptych-token"]).position == 99
+        assert answered.headers["diptych-token"] == str(outcome.token)
+
+
+@pytest.mark.parametrize("event_id", [None, UUID(int=9)])
+async def test_a_token_from_beyond_the_end_of_the_log_is_refused_at_once(
+    event_id: UUID | None,
+) -> None:
+    """It is made up, or from a history that the log has lost: there is nothing to wait for."""
+    async with serving(wait=timedelta(hours=1)) as service:
+        await service.hang()
+        forged = {"Diptych-Token": str(Token(service.app.log.id, 2, event_id))}
+        async with asyncio.timeout(5):
+            answered = await service.client.get("/doors", headers=forged)
+        assert (answered.status_code, problem_of(answered)) == (422, "token-from-another-history")
 
 
 async def test_a_refusal_is_409_and_a_route_may_demand_a_version() -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Response
 from diptych import Token
 from diptych.web import Caller, anyone, in_body, in_parameters, known
 from tests.acceptance.conftest import problem_of
+from tests.integration.test_consistency import Stalled
 from tests.integration.web.doors import (
     CountDoors,
     HangDoor,
@@ -150,8 +151,10 @@ async def test_cookies_of_a_route_stay_beside_the_token(browser: Service) -> Non
 
 
 async def test_a_cookie_raises_what_a_read_must_have_seen(browser: Service) -> None:
-    browser.client.cookies["diptych-token"] = str(Token(browser.app.log.id, 50))
-    answered = await browser.client.get("/doors/count")
+    with Stalled().armed:
+        outcome = await browser.app.dispatch(HangDoor(uuid4(), "red"))
+        browser.client.cookies["diptych-token"] = str(outcome.token)
+        answered = await browser.client.get("/doors/count")
     assert answered.headers["diptych-stale"] == "true"
 
 
@@ -164,13 +167,30 @@ async def test_a_cookie_of_another_log_is_replaced(browser: Service, text: str) 
     assert "diptych-token=" in answered.headers["set-cookie"]
 
 
-async def test_a_cookie_from_before_a_restore_is_replaced(browser: Service) -> None:
+@pytest.mark.parametrize("lost", [(1, UUID(int=9)), (50, UUID(int=9)), (50, None)])
+async def test_a_cookie_from_before_a_restore_is_replaced(browser: Service, lost: Any) -> None:
     await browser.hang()
-    other = Token(browser.app.log.id, 1, UUID(int=9))
+    other = Token(browser.app.log.id, *lost)
     header = await browser.client.get("/doors/count", headers={"Diptych-Token": str(other)})
     assert problem_of(header) == "token-from-another-history"
     cookie = {"Cookie": f"a=b; diptych-token={other}"}
     assert (await browser.client.get("/doors/count", headers=cookie)).status_code == 200
+
+
+@pytest.mark.parametrize("cookie", [False, True])
+async def test_a_client_without_a_token_is_answered_after_a_restore(cookie: bool) -> None:
+    """What this process has given out is lost with the log's end; it does not insist on it."""
+    async with serving(cookie=cookie) as service:
+        await service.hang()
+        lost = (await service.client.get("/doors/count")).headers["diptych-token"]
+        service.mounted._edge._newest = Token(service.app.log.id, 1, UUID(int=9))
+        browser = {"Cookie": f"diptych-token={lost}"}
+        for headers in ({}, browser):
+            answered = await service.client.get("/doors/count", headers=headers)
+            assert (answered.status_code, answered.json()) == (200, 1)
+            assert "diptych-stale" not in answered.headers
+            token = Token.parse(answered.headers["diptych-token"])
+            assert token == service.mounted._edge._newest == Token.parse(lost)
 
 
 async def test_refusals_set_the_cookie_too_and_it_is_secure_under_https(browser: Service) -> None:
