@@ -12,8 +12,9 @@ With `cookie`, browsers carry the token by themselves. A cookie outlives databas
 not fit this log is passed over and replaced, while a header that does not fit is refused.
 """
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID, uuid5
 
@@ -51,6 +52,7 @@ from diptych.web.reply import RawHeaders
 from diptych.write.outcome import Outcome
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 _ALLOWED: Final = "diptych.allowed"
@@ -134,7 +136,7 @@ class Edge:
         except TokenFromAnotherHistory:
             if at_least is not None or token_of(sent) is not None:
                 raise
-            answer = await self._ask_anew(query, actor)
+            answer = await self._anew(partial(self._ask, query, actor))
         return answer
 
     async def watch(
@@ -153,7 +155,7 @@ class Edge:
         except TokenFromAnotherHistory:
             if token_of(sent) is not None:
                 raise
-            return await self._begin(query, actor, self._newest)
+            return await self._anew(partial(self._begin, query, actor))
 
     def shown(self, answer: Answer[Any]) -> None:
         """An answer was given out that came by itself."""
@@ -229,14 +231,14 @@ class Edge:
             return seen
         return later(seen, resumed)
 
-    async def _ask_anew(self, query: Query[R], actor: Actor) -> Answer[R]:
+    async def _anew(self, ask: Callable[[Token | None], Awaitable[T]]) -> T:
         """Without the cookie; and without what was given out here, if the log has lost that too:
         it was restored from a backup while this process runs."""
         try:
-            return await self._ask(query, actor, self._newest)
+            return await ask(self._newest)
         except TokenFromAnotherHistory:
             self._newest = None
-            return await self._ask(query, actor, None)
+            return await ask(None)
 
     def _seen(self, sent: Sent) -> Token | None:
         """What the client has seen. Raises: InvalidToken, TokenFromAnotherHistory."""
