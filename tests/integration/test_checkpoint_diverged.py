@@ -192,7 +192,7 @@ async def test_tokens_that_were_believed_are_looked_at_again_once_one_was_lost(
     options = {"project": False, "models": [], "queries": []}
     async with reading(store, database=any_database(), **options) as side:
         assert side._running is not None
-        consistency = side._running.consistency
+        consistency = side._running.live.consistency
         for each in lost:
             await consistency.verify(each)
         restore(store)
