@@ -5,10 +5,11 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA   ?= data
 SOAK   ?= 20
+REFERENCE := diptych diptych.errors diptych.telemetry diptych.testing diptych.testing.conformance diptych.web
 PEERS  := .venv-peers benchmarks/peers/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-postgres test soak check style mypy pyright imports unit bench peers clean
+.PHONY: help run run-postgres test soak check style mypy pyright imports unit docs bench peers clean
 
 # With byte code the many processes of the tests start in half the time, also where it is not wanted.
 test soak: export PYTHONDONTWRITEBYTECODE =
@@ -47,6 +48,9 @@ imports:
 
 unit: $(VENV)/dev.stamp  ## Only the tests without I/O
 	$(BIN)/pytest tests/unit -q
+
+docs: $(VENV)/dev.stamp  ## Write the reference, made of the docstrings, to site/
+	$(BIN)/python -m pdoc --docformat google --output-directory site $(REFERENCE)
 
 bench: $(VENV)/dev.stamp peers  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python -m benchmarks

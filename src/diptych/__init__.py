@@ -1,7 +1,38 @@
 """CQRS and event sourcing: commands on the left, read models on the right, one log as the hinge.
 
-The public names. They are imported when they are first used (PEP 562), so `import diptych` costs
-nothing; `__init__.pyi` is the same list for type checkers.
+**Together**: `Application`, `Log`.
+
+**The left panel**, commands to events: `Decider`, `Events`, `Upcast`, `Rejected`, `InvalidInput`,
+`LimitExceeded`, `Envelope`, `Outcome`; handlers with `handler`, `CommandHandler`, `Writer`,
+`Change`, `Condition`, `Criterion`, `ANY_VERSION`; around them `CommandBus`, `Middleware`.
+
+**The right panel**, events to answers: `View`, `Places`, `Park`, `Projection`,
+`ProjectionTransaction`; `Query`, `answer`, `Rows`, `Page`, `Versioned`, `Answer`, `Token`;
+`Readiness`, `ViewStatus`, `SlotStatus`, `State`, `Progress`.
+
+**Outside**: `Reaction`, `effect_id`, `ReactionStatus`, `ReactionState`, `ParkedStream`.
+
+**The log**: `EventStore`, `SqliteEventStore`, `PostgresEventStore`, `MemoryEventStore`;
+`RecordedEvent`, `Metadata`, `EventData`, `LogPage`, `Point`, `START`, `follow`; `Clock`,
+`SystemClock`.
+
+**Errors** are `DiptychError`s, by whose move is next.
+
+- The caller's, `Rejected`: `InvalidInput`, `LimitExceeded`, `InvalidToken`, `InvalidCursor`,
+  `TokenFromAnotherHistory`, `CommandIdReused`; of operators: `UnknownView`, `NotAView`,
+  `UnknownRevision`, `RevisionInUse`, `UnknownReaction`, `NotStopped`, `NotParked`, `StillParked`.
+- To try again, `TryAgain`: `ConcurrencyError`, `ConditionFailed`, `CommandTookEffect`,
+  `OutcomeUnknown`, `Overloaded`, `ConsistencyTimeout`, `ViewNotReady`, `ViewChanging`,
+  `ViewPaused`, `KeyParked`, `RebuildRunning`, `RetriedElsewhere`.
+- The programmer's, `ConfigurationError`: `NoHandler`.
+- The operator's, `StoreError`: `StorageBusy`, `StorageCorrupt`, `StorageDenied`, `StorageFull`,
+  `StorageReadOnly`, `StorageUnavailable`, `StoreClosed`, `SchemaMismatch`, `HistoryDiverged`,
+  `CheckpointDiverged`, `DeliveryGap`, `ProjectionStopped`, `UndecodableEvent`,
+  `UnknownEventType`, `ParkingFull`, `RebuildRequired`.
+
+All of them are imported when they are first used (PEP 562), so `import diptych` costs nothing;
+`__init__.pyi` is the same list for type checkers. Beside them there are `diptych.web` for FastAPI,
+`diptych.testing`, `diptych.telemetry` and the `diptych` command.
 """
 
 from importlib import import_module
@@ -17,6 +48,7 @@ _WHERE = {
     "CommandBus": "diptych.write.bus",
     "CommandHandler": "diptych.write.handler",
     "CommandIdReused": "diptych.errors",
+    "CommandTookEffect": "diptych.errors",
     "ConcurrencyError": "diptych.errors",
     "Condition": "diptych.store.contract",
     "ConditionFailed": "diptych.errors",

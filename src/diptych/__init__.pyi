@@ -4,6 +4,7 @@ from diptych.clock import SystemClock as SystemClock
 from diptych.codec import Events as Events
 from diptych.errors import CheckpointDiverged as CheckpointDiverged
 from diptych.errors import CommandIdReused as CommandIdReused
+from diptych.errors import CommandTookEffect as CommandTookEffect
 from diptych.errors import ConcurrencyError as ConcurrencyError
 from diptych.errors import ConditionFailed as ConditionFailed
 from diptych.errors import ConfigurationError as ConfigurationError

@@ -21,6 +21,7 @@ class Log:
 
     @property
     def id(self) -> UUID:
+        """What tells this log from all others; it is in every token."""
         return self.store.log_id
 
     @property

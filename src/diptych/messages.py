@@ -42,6 +42,7 @@ class Metadata:
     trace: str = ""
 
     def to_json(self) -> bytes:
+        """As it is stored with an event."""
         ids = (self.command_id, self.correlation_id, self.causation_id)
         return metadata_json(*ids, self.actor, trace=self.trace)
 
@@ -111,6 +112,7 @@ class RecordedEvent(NamedTuple):
 
     @property
     def metadata(self) -> Metadata:
+        """Which command it came of, who gave it, and in which trace."""
         return Metadata.from_json(self.metadata_json)
 
 

@@ -96,6 +96,7 @@ class ViewStatus:
 
     @property
     def within_max_lag(self) -> bool:
+        """Whether it is as new as was agreed."""
         return self.lag <= self.max_lag
 
 
@@ -108,6 +109,7 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
+        """Whether all views can be read: none is being built, stuck or stopped."""
         bad = (State.BUILDING, State.UNBUILT, State.STUCK, State.STOPPED)
         return not any(view.state in bad for view in self.views)
 

@@ -59,6 +59,7 @@ class Criterion(Struct, frozen=True, gc=False):
     tags: frozenset[str] = frozenset()
 
     def matches(self, event_type: str, tags: Iterable[str]) -> bool:
+        """Whether an event of this type with these tags is meant."""
         return (not self.types or event_type in self.types) and self.tags.issubset(tags)
 
 
@@ -240,7 +241,12 @@ class EventStore(WriteStore, Protocol):
         """One line on what an acknowledgement survives, for the start-up report."""
         ...
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Open the log, creating it where there is none.
+
+        Raises: StoreError: it cannot be used; the message says what to do.
+        """
+        ...
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, wake who waits in `moved`, release all."""

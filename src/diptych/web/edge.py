@@ -179,6 +179,7 @@ class Edge:
         return tuple(headers)
 
     def token_headers(self, sent: Sent, token: Token) -> RawHeaders:
+        """What hands a token to the client: the header, and the cookie if it is switched on."""
         text = str(token).encode()
         if not self._cookie:
             return ((RAW_TOKEN, text),)

@@ -112,6 +112,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
+        """As `application/problem+json`."""
         members: dict[str, object] = {
             "type": f"urn:problem:{self.code}",
             "title": self.code.replace("-", " ").capitalize(),

@@ -53,6 +53,7 @@ class CommandRoute(Route):
 
     @property
     def has_body(self) -> bool:
+        """Whether the command is decoded from a body too."""
         return self.method in _WITH_BODY
 
 

@@ -27,6 +27,7 @@ class CommandBus:
 
     @property
     def commands(self) -> tuple[type, ...]:
+        """The types of command that are handled."""
         return tuple(self._handles)
 
     def register(self, command: type, handle: Handle) -> None:

@@ -24,6 +24,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def token(self) -> Token:
+        """What a query is given as `at_least` to see what the command did."""
         return Token(self.log_id, self.point.position, self.point.event_id)
 
     @property

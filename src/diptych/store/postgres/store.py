@@ -95,6 +95,7 @@ class PostgresEventStore:
 
     @property
     def url(self) -> PostgresUrl:
+        """Where the log is."""
         return self._access.url
 
     @property

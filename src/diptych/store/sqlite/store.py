@@ -106,6 +106,7 @@ class SqliteEventStore:
 
     @property
     def path(self) -> Path:
+        """The file of the log."""
         return self._path
 
     @property
