@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,10 +11,9 @@ import pytest
 from diptych.errors import NoHandler, StoreClosed, TokenFromAnotherHistory
 from diptych.read.live import Live
 from diptych.read.page import Page
-from diptych.read.query import Answer, Query, answer
+from diptych.read.query import Query, answer
 from diptych.read.rows import Rows
 from diptych.read.side import ReadSide
-from diptych.read.watching import Watching
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -30,24 +29,13 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
-
-R = TypeVar("R")
+from tests.integration.live import balance, upcoming
 
 
 @pytest.fixture
 async def side(store: MemoryEventStore, any_database: AnyDatabase) -> AsyncIterator[ReadSide]:
     async with reading(store, database=any_database()) as opened:
         yield opened
-
-
-async def upcoming(watching: Watching[R]) -> Answer[R]:
-    async with asyncio.timeout(20):
-        return await anext(watching)
-
-
-async def balance(watching: Watching[Account | None]) -> int | None:
-    found = (await upcoming(watching)).value
-    return None if found is None else found.balance
 
 
 async def test_the_answer_comes_at_once_and_again_when_its_row_changes(

@@ -33,13 +33,20 @@ _REPLICA_PAUSE: Final = 0.002
 class Look(Generic[R]):
     """An answer, what it was made from, how its views stood, and the place where they were.
 
-    `place` is that of `answer.as_of`, or a later one where something is parked.
+    `place` is that of `shown.as_of`, or a later one where something is parked. `wanted` is the
+    position that they should have reached; 0 if they have.
     """
 
-    answer: Answer[R]
+    shown: Answer[R]
     reads: Reads
     standings: Mapping[Wanted, Standing]
     place: Token
+    wanted: int = 0
+
+    @property
+    def answer(self) -> Answer[R]:
+        """For who asked: it is stale if that is more than there is."""
+        return replace(self.shown, stale=True) if self.wanted else self.shown
 
 
 class QueryBus:
@@ -89,7 +96,7 @@ class QueryBus:
                 if lack is None or (over and on_timeout == "stale" and lack.servable):
                     asked = Asked(tenant, at_least, on_timeout == "stale")
                     found = await self._look(query, asked, snapshot, consistency)
-                    return found if lack is None else _stale(found)
+                    return found if lack is None else replace(found, wanted=lack.wanted)
             if over:
                 raise lack.error(timeout)
             woken = await consistency.wait(lack, seconds=min(deadline - loop.time(), _LOOK_AGAIN))
@@ -150,7 +157,3 @@ class QueryBus:
                     " views= or projections="
                 )
         self._handlers[handler.query] = handler
-
-
-def _stale(look: Look[R]) -> Look[R]:
-    return replace(look, answer=replace(look.answer, stale=True))

@@ -32,7 +32,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from diptych.errors import StoreClosed, StoreError
+from diptych.errors import CheckpointDiverged, StoreClosed, StoreError
 from diptych.read.bus import Look, QueryBus
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Snapshot, Wanted
@@ -213,6 +213,8 @@ class Live:
         watched.trouble, query, tenant = None, watched.query, watched.tenant
         try:
             look = await self._ask(query, at_least=None, tenant=tenant, timeout=_NO_WAIT)
+        except CheckpointDiverged as error:
+            watched.fail(error)
         except StoreError as error:
             watched.trouble = error
         except Exception as error:  # noqa: BLE001 - of the query's own code; its watchers get it

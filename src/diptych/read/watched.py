@@ -94,8 +94,8 @@ class Watched:
         """Another answer, unless it is older than the last."""
         if look.place.position < self.look.place.position:
             return
-        before, self.look, self.due = self.look.answer, look, False
-        after = look.answer
+        before, self.look, self.due = self.look.shown, look, False
+        after = look.shown
         self.tell(unsettled=before.stale == after.stale and before.value == after.value)
 
     def fail(self, error: Exception) -> None:
@@ -118,7 +118,7 @@ class Group:
     """The queries that read the same views, and how these stood at the last look.
 
     `late`: they are stopped or paused behind the head of the log, or have been behind an event of
-    it for longer than `max_lag`, or could not be looked at for as long.
+    it for longer than `max_lag`, and are not there yet; or could not be looked at for as long.
     """
 
     def __init__(self, models: Sequence[ReadModel], look: Look[Any]) -> None:
@@ -154,8 +154,8 @@ class Group:
         if position >= self._goal:
             self._goal, self._since = max(head, position), now
         stopped = any(each.stop is not None for each in self.standings.values())
-        behind = position < self._goal and now - self._since > self._patience
-        late = behind or (stopped and position < head) or self._unseen(now)
+        waiting = self.late or stopped or now - self._since > self._patience
+        late = (waiting and position < self._goal) or self._unseen(now)
         if late != self.late:
             self.late = late
             for watched in self.watched.values():

@@ -38,7 +38,7 @@ class Watching(Generic[R]):
         self._begin, self._join, self._at_least = begin, join, at_least
         self._seat: Seat | None = None
         self._closed = False
-        self._goal = 0 if at_least is None else at_least.position
+        self._goal = 0
         self._shown: Answer[R]
 
     def __aiter__(self) -> Self:
@@ -82,7 +82,7 @@ class Watching(Generic[R]):
             raise StopAsyncIteration
         self._seat = self._join(look)
         weakref.finalize(self, self._seat.leave).atexit = False
-        self._goal = max(self._goal, look.place.position)
+        self._goal = max(look.wanted, look.place.position)
         return self._show(look.answer, self._seat)
 
     def _next(self, seat: Seat) -> Answer[R] | None:
@@ -91,11 +91,12 @@ class Watching(Generic[R]):
         if watched.failure is not None:
             self.close()
             raise watched.failure
-        place, known = watched.place, watched.look.answer
+        place, known = watched.place, watched.look.shown
         if place.position < self._goal:
             return None
         self._goal = place.position
-        stale = known.stale or watched.group.late
+        # The views may be there again, with an answer that nobody has asked for yet
+        stale = known.stale or watched.group.late or (self._shown.stale and watched.due)
         if stale == self._shown.stale and known.value == self._shown.value:
             return None
         token = newer(place, self._at_least)

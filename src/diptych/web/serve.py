@@ -17,6 +17,7 @@ from diptych.web.stream import STOPPING, Stopping
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2_048
+_UNREAD_MILLISECONDS: Final = 30_000
 _MAX_HEAD: Final = 262_144
 """Beyond what the guard allows, so that the guard answers, and says what the limit is."""
 
@@ -31,12 +32,20 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _give_up_on_who_does_not_read(listener)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _give_up_on_who_does_not_read(listener: socket.socket) -> None:
+    """A connection that is closed while its client reads nothing would be kept until it does."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it, for accepted sockets too
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, _UNREAD_MILLISECONDS)
 
 
 async def serve(
