@@ -9,7 +9,7 @@ REFERENCE := diptych diptych.errors diptych.telemetry diptych.testing diptych.te
 PEERS  := .venv-peers benchmarks/peers/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-postgres test soak check style mypy pyright imports unit docs bench peers clean
+.PHONY: help run run-postgres test soak check style mypy pyright imports unit docs bench browser peers clean
 
 # With byte code the many processes of the tests start in half the time, also where it is not wanted.
 test soak: export PYTHONDONTWRITEBYTECODE =
@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp  ## Start the order service on SQLite (PORT, DATA, WORKER
 run-postgres: $(VENV)/postgres.stamp  ## The same on PostgreSQL: web workers and a projector (PORT, WORKERS, POSTGRES)
 	@PORT=$(PORT) exec $(BIN)/python -m examples.orders.postgres
 
-test: check  ## Run everything: style, types, architecture, the whole suite
+test: check browser  ## Run everything: style, types, architecture, the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 soak: $(VENV)/dev.stamp  ## What is random or violent, SOAK times as much as in `make test`
@@ -54,6 +54,13 @@ docs: $(VENV)/dev.stamp  ## Write the reference, made of the docstrings, to site
 
 bench: $(VENV)/dev.stamp peers  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+browser:  # Chromium for the tests of the page; without it they are skipped, and the summary says so
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing Chromium (apt-get)"; \
+		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
+	fi; command -v chromium >/dev/null || echo "There is no Chromium here: the page will NOT be tested."
 
 peers:  # What the benchmarks compare with, where it can be installed; they say what is missing
 	-@$(MAKE) --no-print-directory --keep-going $(PEERS:%=%/installed)

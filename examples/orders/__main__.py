@@ -39,7 +39,7 @@ Diptych order service: {url}
 {facts}
   {"web workers":14} {settings.workers}
 
-Try:
+Open {url} in a browser, in two windows at once. Or try:
 
   curl -i {url}/orders -H 'Content-Type: application/json' -d '{{
     "customer_id": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "customer_name": "Ada",

@@ -19,6 +19,7 @@ from examples.orders.order import (
     ShipOrder,
     Status,
 )
+from examples.orders.page import add_page
 from examples.orders.summaries import GetCustomerOrders, GetOrder, SearchOrders
 
 
@@ -94,7 +95,9 @@ def create_api(app: Application, *, wait: timedelta = timedelta(seconds=2)) -> F
         routes=ROUTES,
         problems={OrderNotFound: 404, CustomerNotFound: 404},
         wait=wait,
+        cookie=True,  # so that a browser reads its own writes
         whole_app=True,
     )
+    add_page(api)
     add_health_routes(api, app)
     return api

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -100,13 +101,19 @@ def make(combination: str, request: pytest.FixtureRequest, folder: Path) -> Data
     return Databases(own, f"{url}?schema=read_{mark}" if combination == "postgres" else read)
 
 
+def client_of(api: FastAPI) -> httpx.AsyncClient:
+    """A program, which unlike a browser keeps no cookies: what it has seen it says by a header."""
+    none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    transport = httpx.ASGITransport(api)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=none)
+
+
 @pytest.fixture
 async def service(databases: Databases) -> AsyncIterator[Service]:
     stock = Stock({"sold-out": 0})
     app = shop(databases.log, databases.read, stock=stock)
     api = create_api(app)
-    transport = httpx.ASGITransport(api)
-    async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with app, client_of(api) as client:
         yield Service(app, api, client, stock)
 
 

@@ -123,6 +123,11 @@ def _typed(part: str) -> tuple[str, str]:
     raise AssertionError(f"a quote is open: {part}")
 
 
+def module_of(page: Page) -> str:
+    """The file that the Python of a page would be."""
+    return f"page_{re.sub(r'[^a-z]', '_', page.path.stem.lower())}.py"
+
+
 def lay_out(page: Page, folder: Path) -> None:
     """Write the files of a page."""
     for name, content in page.files.items():
@@ -135,7 +140,7 @@ def run_python(page: Page, folder: Path) -> None:
     source = page.python
     if not source:
         return
-    file = folder / f"page_{re.sub(r'[^a-z]', '_', page.path.stem.lower())}.py"
+    file = folder / module_of(page)
     file.write_text(source, "utf-8")
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(source, str(file), "exec", flags=flags, dont_inherit=True)

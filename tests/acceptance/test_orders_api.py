@@ -163,7 +163,7 @@ async def test_a_customer_who_never_ordered_has_an_empty_list(client: httpx.Asyn
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not-found"),
+        ("GET", "/page", 404, "not-found"),
         ("GET", "/orders/x/y/z", 404, "not-found"),
         ("GET", "/docs", 404, "not-found"),
         ("GET", "/orders/", 404, "not-found"),

@@ -10,7 +10,15 @@ import pytest
 
 from diptych import Token
 from examples.orders.api import create_api
-from tests.acceptance.conftest import ADA, TEA, Service, new_order, problem_of, unknown_id
+from tests.acceptance.conftest import (
+    ADA,
+    TEA,
+    Service,
+    client_of,
+    new_order,
+    problem_of,
+    unknown_id,
+)
 from tests.integration.test_consistency import Stalled
 
 
@@ -83,8 +91,7 @@ async def test_a_repeated_command_does_not_take_its_client_back(service: Service
 @pytest.fixture
 async def impatient(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the same service, where a read waits for 0.1 s."""
-    transport = httpx.ASGITransport(create_api(service.app, wait=timedelta(seconds=0.1)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with client_of(create_api(service.app, wait=timedelta(seconds=0.1))) as client:
         yield client
 
 

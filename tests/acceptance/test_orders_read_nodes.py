@@ -13,7 +13,7 @@ import pytest
 
 from examples.orders.api import create_api
 from examples.orders.app import shop
-from tests.acceptance.conftest import ADA, new_order
+from tests.acceptance.conftest import ADA, client_of, new_order
 from tests.acceptance.process import Process, process
 
 NODES = 3
@@ -33,8 +33,7 @@ class Node:
 
     async def start(self) -> None:
         app = shop(self._log, f"sqlite:///{self._read}")
-        transport = httpx.ASGITransport(create_api(app))
-        client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+        client = client_of(create_api(app))
         await self._stack.enter_async_context(app)
         self.client = await self._stack.enter_async_context(client)
 

@@ -5,7 +5,6 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-import httpx
 import pytest
 
 from diptych import Application
@@ -16,7 +15,7 @@ from diptych.testing import wait_until
 from examples.orders.api import create_api
 from examples.orders.app import shop
 from examples.orders.order import OrderCreated, OrderItem, order_events
-from tests.acceptance.conftest import ADA, TEA, Databases, make, problem_of
+from tests.acceptance.conftest import ADA, TEA, Databases, client_of, make, problem_of
 
 ORDERS = 10_000
 
@@ -50,8 +49,7 @@ async def last_order(databases: Databases) -> str:
 
 async def test_it_is_not_ready_before_its_views_are(databases: Databases, last_order: str) -> None:
     app = shop(databases.log, databases.read)
-    transport = httpx.ASGITransport(create_api(app))
-    async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with app, client_of(create_api(app)) as client:
         answer = await client.get("/readyz")
         assert (answer.status_code, problem_of(answer)) == (503, "not-ready")
         assert answer.headers["retry-after"] == "1"
@@ -70,8 +68,7 @@ async def test_it_is_not_ready_before_its_views_are(databases: Databases, last_o
 async def test_a_read_says_how_far_the_view_is(databases: Databases, last_order: str) -> None:
     app = shop(databases.log, databases.read)
     api = create_api(app, wait=timedelta(0))
-    transport = httpx.ASGITransport(api)
-    async with app, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with app, client_of(api) as client:
         answer = await client.get(f"/orders/{last_order}")
         assert (answer.status_code, problem_of(answer)) == (503, "view-not-ready")
         assert answer.json()["view"] == "order_summaries"

@@ -1,11 +1,22 @@
 """Whatever the documents show is done here, in the order in which a reader would do it."""
 
+import os
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.pages import DOCUMENTS, Page, lay_out, run_commands, run_python
+from tests.acceptance.pages import (
+    DOCUMENTS,
+    Page,
+    lay_out,
+    module_of,
+    run_commands,
+    run_python,
+)
 from tests.acceptance.process import ROOT
 
 PAGES = [Page(path) for path in DOCUMENTS]
@@ -51,6 +62,23 @@ def test_what_a_page_quotes_is_there(page: Page) -> None:
     for block in page.blocks:
         if block.quoted is not None:
             assert block.text in block.quoted.read_text()
+
+
+def test_the_python_of_all_pages_has_its_types_in_order(tmp_path: Path) -> None:
+    for page in PAGES:
+        lay_out(page, tmp_path)
+        if page.python:  # where one awaits at the prompt, a checker wants a function
+            body = textwrap.indent(page.python, "    ")
+            (tmp_path / module_of(page)).write_text(f"async def page() -> None:\n{body}\n")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *sorted(tmp_path.glob("**/*.py"))],
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_a_service_of_your_own_takes_under_60_lines() -> None:

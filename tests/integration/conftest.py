@@ -13,6 +13,7 @@ from diptych.store.contract import EventStore
 from diptych.store.memory import Hostile, MemoryEventStore
 from diptych.store.postgres.store import PostgresEventStore
 from diptych.store.sqlite.store import SqliteEventStore
+from tests.integration.rebuilds import Live, caught_up, operator, process, some_accounts
 from tests.servers.postgres import PostgresServer
 
 AnyDatabase = Callable[..., ReadDatabase]
@@ -62,6 +63,19 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabase:
         return lambda **options: SqliteReadDatabase(tmp_path / "read.db", **options)
     url: str = request.getfixturevalue("schema_url")
     return lambda **options: PostgresReadDatabase(url, **options)
+
+
+@pytest.fixture
+async def live(store: MemoryEventStore, any_database: AnyDatabase) -> AsyncIterator[Live]:
+    """A view that is live in one process, and the operator in another who rebuilds it."""
+    ids = await some_accounts(store)
+    database = any_database()
+    async with (
+        process(store, database) as side,
+        operator(store, any_database()) as operations,
+    ):
+        await caught_up(side, store)
+        yield Live(store, ids, database, side, operations)
 
 
 @pytest.fixture(params=["memory", "hostile", "sqlite", "postgresql"])

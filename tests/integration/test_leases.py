@@ -44,10 +44,10 @@ from tests.integration.accounts import (
 )
 from tests.integration.conftest import AnyDatabase
 
-QUICK = 0.5
-"""A time to live that tests can wait for."""
+STEADY, QUICK = 3.0, 0.5
+"""Times to live: one that a slow machine does not miss, and one that tests can wait for."""
 
-LONG = timedelta(seconds=10)
+LONG = timedelta(seconds=30)
 
 VIEWS: tuple[ReadModel, ...] = (
     accounts,
@@ -63,10 +63,11 @@ async def process(
     models: tuple[ReadModel, ...] = VIEWS,
     clock: Clock | None = None,
     project: bool = True,
+    ttl: float = STEADY,
 ) -> AsyncGenerator[ReadSide]:
-    """A read side over the shared database, with short leases."""
+    """A read side over the shared database."""
     async with reading(
-        store, database=database, models=models, clock=clock, project=project, lease_ttl=QUICK
+        store, database=database, models=models, clock=clock, project=project, lease_ttl=ttl
     ) as side:
         yield side
 
@@ -167,7 +168,7 @@ async def test_processes_that_start_at_once_share_without_an_argument(
             clock=FixedClock(),
             models=VIEWS,
             queries=(),
-            lease_ttl=QUICK,
+            lease_ttl=STEADY,
         )
         for _ in range(3)
     ]
@@ -253,8 +254,8 @@ async def test_a_process_that_says_nothing_loses_its_views_and_does_no_harm_when
     """Its projector goes on, for it knows of nothing: the epoch keeps it from having an effect."""
     account_id = uuid4()
     async with (
-        process(store, any_database(), models=(accounts,)) as zombie,
-        process(store, any_database(), models=(accounts,)) as heir,
+        process(store, any_database(), models=(accounts,), ttl=QUICK) as zombie,
+        process(store, any_database(), models=(accounts,), ttl=QUICK) as heir,
     ):
         await append(store, Opened(account_id, "Ann"))
         await is_caught_up(zombie, store)
@@ -328,7 +329,7 @@ async def test_leases_that_cannot_be_looked_at_do_not_stop_projecting(
     broken: Action,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with process(store, any_database(), models=(accounts,)) as side:
+    async with process(store, any_database(), models=(accounts,), ttl=QUICK) as side:
         with armed("leases.before_commit", broken, times=10**9):
             await wait_until(lambda: "leases cannot be looked at" in caplog.text)
             token = await append(store, Opened(uuid4(), "Ann"))

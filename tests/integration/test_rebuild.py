@@ -1,12 +1,9 @@
 """Rebuilding a view by command: beside the one that serves, compared with it, and in its place."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -19,14 +16,12 @@ from diptych.read.building import Building
 from diptych.read.database import ReadDatabase
 from diptych.read.flip import Flip
 from diptych.read.progress import Meter, Progress
-from diptych.read.schema import REVISIONS, WORKERS
-from diptych.read.side import ReadSide
+from diptych.read.schema import WORKERS
 from diptych.read.throttle import Throttle
 from diptych.store.contract import EventStore
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
-    Closed,
     Deposited,
     GetAccount,
     Opened,
@@ -42,35 +37,17 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.rebuilds import (
+    LONG,
+    Live,
+    caught_up,
+    operator,
+    process,
+    revisions,
+    some_accounts,
+)
 from tests.integration.test_projector_tables import QUERIES as SPEND_QUERIES
 from tests.integration.test_projector_tables import GetTotals, spend
-
-LONG = timedelta(seconds=20)
-
-
-@asynccontextmanager
-async def process(
-    store: EventStore, database: ReadDatabase, **options: Any
-) -> AsyncGenerator[ReadSide]:
-    async with reading(store, database=database, lease_ttl=0.5, **options) as side:
-        yield side
-
-
-@asynccontextmanager
-async def operator(
-    store: EventStore, database: ReadDatabase, **options: Any
-) -> AsyncGenerator[Operations]:
-    """Another process, that of an operator."""
-    async with reading(store, database=database, project=False, **options) as side:
-        yield Operations(side)
-
-
-async def some_accounts(store: EventStore, number: int = 30) -> list[UUID]:
-    ids = [uuid4() for _ in range(number)]
-    for account_id in ids:
-        await append(store, Opened(account_id, "Ann"), *[Deposited(account_id, 2)] * 3)
-    await append(store, Closed(ids[-1]))
-    return ids
 
 
 async def spoil(database: ReadDatabase, revision: int) -> None:
@@ -79,18 +56,6 @@ async def spoil(database: ReadDatabase, revision: int) -> None:
     async with database.transaction() as tx:
         first = sa.select(sa.func.min(table.c._position)).scalar_subquery()
         await tx.execute(sa.update(table).where(table.c._position == first).values(balance=77))
-
-
-async def revisions(database: ReadDatabase) -> list[tuple[int, str]]:
-    async with database.snapshot() as snapshot:
-        rows = await snapshot.execute(
-            sa.select(REVISIONS.c.id, REVISIONS.c.status).order_by(REVISIONS.c.id)
-        )
-    return [(row.id, row.status) for row in rows]
-
-
-async def caught_up(side: ReadSide, store: EventStore) -> None:
-    await side.reached((await store.head()).position, timeout=LONG)
 
 
 async def test_a_rebuilt_view_is_the_fold_over_the_log_and_serves_in_place_of_the_one_before(
@@ -187,20 +152,13 @@ async def test_several_views_are_built_by_one_reading(
         assert await all_accounts(side) == await expected_accounts(store)
 
 
-async def test_what_was_changed_by_hand_is_reported_by_key_and_field(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store)
-    database = any_database()
-    async with process(store, database) as side:
-        await caught_up(side, store)
-        await spoil(database, 1)
-        table = accounts.bind(1, database.dialect).table.table
-        async with database.transaction() as tx:
-            last = sa.select(sa.func.max(table.c._position)).scalar_subquery()
-            await tx.execute(sa.delete(table).where(table.c._position == last))
-        async with operator(store, any_database()) as operations:
-            (rebuilt,) = await operations.rebuild(["accounts"])
+async def test_what_was_changed_by_hand_is_reported_by_key_and_field(live: Live) -> None:
+    await spoil(live.database, 1)
+    table = accounts.bind(1, live.database.dialect).table.table
+    async with live.database.transaction() as tx:
+        last = sa.select(sa.func.max(table.c._position)).scalar_subquery()
+        await tx.execute(sa.delete(table).where(table.c._position == last))
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
     found = rebuilt.verification
     assert found is not None
     assert found.finding
@@ -211,35 +169,22 @@ async def test_what_was_changed_by_hand_is_reported_by_key_and_field(
     assert found.different == 2
 
 
-async def test_a_view_that_is_as_it_was_is_no_finding(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store)
-    async with process(store, any_database()) as side:
-        await caught_up(side, store)
-        async with operator(store, any_database()) as operations:
-            (rebuilt,) = await operations.rebuild(["accounts"])
+async def test_a_view_that_is_as_it_was_is_no_finding(live: Live) -> None:
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
     found = rebuilt.verification
     assert found is not None
     assert not found.finding
     assert (found.compared, found.different) == (29, 0)
 
 
-async def test_one_that_differs_is_kept_from_serving_where_that_was_asked(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store)
-    database = any_database()
-    async with process(store, database) as side:
-        await caught_up(side, store)
-        await spoil(database, 1)
-        async with operator(store, any_database()) as operations:
-            (kept,) = await operations.rebuild(["accounts"], only_if_equal=True)
-            assert (kept.serving, kept.replaced, kept.revision) == (False, None, 2)
-            assert await revisions(database) == [(1, "serving"), (2, "building")]
-            (rebuilt,) = await operations.rebuild(["accounts"])
-            assert (rebuilt.serving, rebuilt.replaced, rebuilt.revision) == (True, 1, 2)
-        assert await all_accounts(side) == await expected_accounts(store)
+async def test_one_that_differs_is_kept_from_serving_where_that_was_asked(live: Live) -> None:
+    await spoil(live.database, 1)
+    (kept,) = await live.operations.rebuild(["accounts"], only_if_equal=True)
+    assert (kept.serving, kept.replaced, kept.revision) == (False, None, 2)
+    assert await revisions(live.database) == [(1, "serving"), (2, "building")]
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert (rebuilt.serving, rebuilt.replaced, rebuilt.revision) == (True, 1, 2)
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
 
 
 @pytest.mark.parametrize(
@@ -256,56 +201,34 @@ async def test_one_that_differs_is_kept_from_serving_where_that_was_asked(
         "flip.before_commit",
     ],
 )
-async def test_a_rebuild_that_failed_anywhere_goes_on_where_it_was(
-    store: MemoryEventStore, any_database: AnyDatabase, where: str
-) -> None:
-    ids = await some_accounts(store)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        with armed(where, fail), pytest.raises(FailpointError):
-            await operations.rebuild(["accounts"])
-        token = await append(store, Deposited(ids[0], 5))
-        assert await all_accounts(side, token) == await expected_accounts(store)
-        (rebuilt,) = await operations.rebuild(["accounts"])
-        assert await revisions(database) == [(1, "retired"), (rebuilt.revision, "serving")]
-        assert await all_accounts(side, await head_token(store)) == await expected_accounts(store)
+async def test_a_rebuild_that_failed_anywhere_goes_on_where_it_was(live: Live, where: str) -> None:
+    with armed(where, fail), pytest.raises(FailpointError):
+        await live.operations.rebuild(["accounts"])
+    token = await append(live.store, Deposited(live.ids[0], 5))
+    assert await all_accounts(live.side, token) == await expected_accounts(live.store)
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert await revisions(live.database) == [(1, "retired"), (rebuilt.revision, "serving")]
+    assert await all_accounts(live.side, await head_token(live.store)) == await expected_accounts(
+        live.store
+    )
 
 
-async def test_a_flip_that_is_committed_stands_though_its_rebuild_failed(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store, 3)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        with armed("flip.after_commit", fail), pytest.raises(FailpointError):
-            await operations.rebuild(["accounts"])
-        assert await revisions(database) == [(1, "retired"), (2, "serving")]
-        await append(store, Opened(uuid4(), "Bea"))
-        assert await all_accounts(side, await head_token(store)) == await expected_accounts(store)
+async def test_a_flip_that_is_committed_stands_though_its_rebuild_failed(live: Live) -> None:
+    with armed("flip.after_commit", fail), pytest.raises(FailpointError):
+        await live.operations.rebuild(["accounts"])
+    assert await revisions(live.database) == [(1, "retired"), (2, "serving")]
+    await append(live.store, Opened(uuid4(), "Bea"))
+    assert await all_accounts(live.side, await head_token(live.store)) == await expected_accounts(
+        live.store
+    )
 
 
-async def test_two_rebuilds_at_once_are_refused(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store, 3)
-    async with (
-        process(store, any_database()) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        async with Builder(side.means).claimed([accounts]):
-            with pytest.raises(RebuildRunning, match=r"is being built by .*/"):
-                await operations.rebuild(["accounts"])
-        (rebuilt,) = await operations.rebuild(["accounts"])
-        assert rebuilt.serving
+async def test_two_rebuilds_at_once_are_refused(live: Live) -> None:
+    async with Builder(live.side.means).claimed([accounts]):
+        with pytest.raises(RebuildRunning, match=r"is being built by .*/"):
+            await live.operations.rebuild(["accounts"])
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert rebuilt.serving
 
 
 async def test_all_views_are_claimed_or_none(
@@ -323,28 +246,19 @@ async def test_all_views_are_claimed_or_none(
         assert [status for _, status in await revisions(database)].count("building") == 1
 
 
-async def test_a_builder_that_was_overtaken_changes_nothing_and_says_so(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
+async def test_a_builder_that_was_overtaken_changes_nothing_and_says_so(live: Live) -> None:
     """It was paused for longer than its lease, and another has begun meanwhile."""
-    await some_accounts(store, 3)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        async with Builder(side.means).claimed([accounts]) as candidates:
-            async with database.transaction() as tx:
-                await tx.execute(sa.update(WORKERS).values(alive_until=0.0))
-            (rebuilt,) = await operations.rebuild(["accounts"])
-            building = Building(side.means, "", Throttle(), Meter("", None))
-            with pytest.raises(RebuildRunning):
-                await building.catch_up(candidates)
-            with pytest.raises(RebuildRunning):
-                await Flip(candidates[0], building, None).run()
-        assert rebuilt.serving
-        assert await all_accounts(side) == await expected_accounts(store)
+    async with Builder(live.side.means).claimed([accounts]) as candidates:
+        async with live.database.transaction() as tx:
+            await tx.execute(sa.update(WORKERS).values(alive_until=0.0))
+        (rebuilt,) = await live.operations.rebuild(["accounts"])
+        building = Building(live.side.means, "", Throttle(), Meter("", None))
+        with pytest.raises(RebuildRunning):
+            await building.catch_up(candidates)
+        with pytest.raises(RebuildRunning):
+            await Flip(candidates[0], building, None).run()
+    assert rebuilt.serving
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
 
 
 async def test_a_view_that_is_still_being_built_by_live_workers_is_left_to_them(
@@ -372,22 +286,16 @@ async def test_what_does_not_exist_cannot_be_rebuilt(
 
 
 async def test_an_event_that_cannot_be_applied_stops_the_rebuild_and_not_the_view(
-    store: MemoryEventStore, any_database: AnyDatabase, caplog: pytest.LogCaptureFixture
+    live: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The old revision goes on; and stops there, too, when it gets there."""
-    ids = await some_accounts(store, 3)
-    async with (
-        process(store, any_database()) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        before = await all_accounts(side)
-        await append(store, Deposited(ids[0], -1))
-        with pytest.raises(ProjectionStopped) as stopped:
-            await operations.rebuild(["accounts"])
-        assert stopped.value.position == (await store.head()).position
-        assert await all_accounts(side) == before
-        assert projector_of(side).target.revision == 1
+    before = await all_accounts(live.side)
+    await append(live.store, Deposited(live.ids[0], -1))
+    with pytest.raises(ProjectionStopped) as stopped:
+        await live.operations.rebuild(["accounts"])
+    assert stopped.value.position == (await live.store.head()).position
+    assert await all_accounts(live.side) == before
+    assert projector_of(live.side).target.revision == 1
 
 
 async def test_a_view_in_partitions_is_built_as_a_whole(
@@ -426,15 +334,10 @@ async def test_progress_is_told_from_the_beginning_to_the_end(
     assert {each.what for each in told} == {"building"}
 
 
-async def test_a_rebuild_in_the_process_that_projects(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    ids = await some_accounts(store)
-    async with process(store, any_database()) as side:
-        await caught_up(side, store)
-        await Operations(side).rebuild(["accounts"])
-        token = await append(store, Deposited(ids[0], 1))
-        assert await all_accounts(side, token) == await expected_accounts(store)
+async def test_a_rebuild_in_the_process_that_projects(live: Live) -> None:
+    await Operations(live.side).rebuild(["accounts"])
+    token = await append(live.store, Deposited(live.ids[0], 1))
+    assert await all_accounts(live.side, token) == await expected_accounts(live.store)
 
 
 async def test_rebuilds_again_and_again(store: MemoryEventStore, any_database: AnyDatabase) -> None:
@@ -468,16 +371,13 @@ async def test_a_projection_in_sql_is_rebuilt_too(store: MemoryEventStore, tmp_p
 
 
 async def test_a_flip_that_met_another_transaction_head_on_is_tried_again(
-    store: MemoryEventStore, any_database: AnyDatabase, caplog: pytest.LogCaptureFixture
+    live: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
     def met() -> None:
         raise StorageBusy("it was in a deadlock with another transaction")
 
-    await some_accounts(store, 3)
-    async with process(store, any_database()) as side:
-        await caught_up(side, store)
-        with armed("flip.before_commit", met, times=2):
-            (rebuilt,) = await Operations(side).rebuild(["accounts"])
-        assert rebuilt.serving
-        assert await all_accounts(side) == await expected_accounts(store)
+    with armed("flip.before_commit", met, times=2):
+        (rebuilt,) = await Operations(live.side).rebuild(["accounts"])
+    assert rebuilt.serving
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
     assert caplog.text.count("a flip is tried again") == 2

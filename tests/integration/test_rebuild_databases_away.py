@@ -8,10 +8,8 @@ from diptych.errors import RebuildRunning, StorageBusy, StorageUnavailable
 from diptych.failpoints import armed
 from diptych.read import rebuild
 from diptych.read.schema import CHECKPOINTS
-from diptych.store.memory import MemoryEventStore
 from tests.integration.accounts import all_accounts, expected_accounts
-from tests.integration.conftest import AnyDatabase
-from tests.integration.test_rebuild import caught_up, operator, process, revisions, some_accounts
+from tests.integration.rebuilds import Live, revisions
 
 
 def away() -> None:
@@ -37,70 +35,46 @@ def busy() -> None:
     ],
 )
 async def test_a_rebuild_goes_on_when_the_database_is_back(
-    store: MemoryEventStore, any_database: AnyDatabase, where: str, trouble: Callable[[], None]
+    live: Live, where: str, trouble: Callable[[], None]
 ) -> None:
     """Also where it is not known if the last transaction was committed."""
-    await some_accounts(store)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        with armed(where, trouble, times=2):
-            (rebuilt,) = await operations.rebuild(["accounts"])
-        assert (rebuilt.serving, rebuilt.revision, rebuilt.replaced) == (True, 2, 1)
-        assert rebuilt.verification is not None
-        assert await revisions(database) == [(1, "retired"), (2, "serving")]
-        assert await all_accounts(side) == await expected_accounts(store)
+    with armed(where, trouble, times=2):
+        (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert (rebuilt.serving, rebuilt.revision, rebuilt.replaced) == (True, 2, 1)
+    assert rebuilt.verification is not None
+    assert await revisions(live.database) == [(1, "retired"), (2, "serving")]
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
 
 
 async def test_a_database_that_stays_away_ends_it_and_the_next_goes_on(
-    store: MemoryEventStore, any_database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+    live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuild, "_PATIENCE", 0.2)
-    await some_accounts(store)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
+    with (
+        armed("rebuild.after_verify", away, times=10**9),
+        pytest.raises(StorageUnavailable),
     ):
-        await caught_up(side, store)
-        with (
-            armed("rebuild.after_verify", away, times=10**9),
-            pytest.raises(StorageUnavailable),
-        ):
-            await operations.rebuild(["accounts"])
-        assert await revisions(database) == [(1, "serving"), (2, "building")]
-        (rebuilt,) = await operations.rebuild(["accounts"])
-        assert (rebuilt.serving, rebuilt.revision) == (True, 2)
+        await live.operations.rebuild(["accounts"])
+    assert await revisions(live.database) == [(1, "serving"), (2, "building")]
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert (rebuilt.serving, rebuilt.revision) == (True, 2)
 
 
-async def test_what_another_has_taken_over_meanwhile_is_left_to_it(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
+async def test_what_another_has_taken_over_meanwhile_is_left_to_it(live: Live) -> None:
+    async def take() -> None:
+        async with live.database.transaction() as tx:
+            await tx.execute(
+                CHECKPOINTS.update().where(CHECKPOINTS.c.revision == 2).values(holder="other")
+            )
 
-        async def take() -> None:
-            async with database.transaction() as tx:
-                await tx.execute(
-                    CHECKPOINTS.update().where(CHECKPOINTS.c.revision == 2).values(holder="other")
-                )
+    taking = rebuild._Work._pause
 
-        taking = rebuild._Work._pause
+    async def pause(work: rebuild._Work, error: StorageBusy | StorageUnavailable) -> None:
+        await take()
+        await taking(work, error)
 
-        async def pause(work: rebuild._Work, error: StorageBusy | StorageUnavailable) -> None:
-            await take()
-            await taking(work, error)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rebuild._Work, "_pause", pause)
-            with armed("rebuild.before_commit", away), pytest.raises(RebuildRunning):
-                await operations.rebuild(["accounts"])
-        assert await all_accounts(side) == await expected_accounts(store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rebuild._Work, "_pause", pause)
+        with armed("rebuild.before_commit", away), pytest.raises(RebuildRunning):
+            await live.operations.rebuild(["accounts"])
+    assert await all_accounts(live.side) == await expected_accounts(live.store)

@@ -23,8 +23,8 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.rebuilds import caught_up, some_accounts
 from tests.integration.test_projector_revisions import NEW, GetRicher
-from tests.integration.test_rebuild import caught_up, some_accounts
 
 
 def code(view: View[Account]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from diptych.testing.waiting import wait_until
 from tests.integration.accounts import Deposited, append, expected_accounts, head_token, reading
 from tests.integration.conftest import AnyDatabase
 from tests.integration.parked import parked_keys, parking_view
+from tests.integration.rebuilds import caught_up, revisions, some_accounts
 from tests.integration.test_partitions import AllAccounts, all_accounts, split
-from tests.integration.test_rebuild import caught_up, revisions, some_accounts
 
 SPLIT: dict[str, Any] = {
     "models": [split],

@@ -27,6 +27,7 @@ from tests.integration.accounts import (
     all_accounts,
     append,
     expected_accounts,
+    head_token,
     held_by,
     reading,
 )
@@ -40,16 +41,15 @@ from tests.integration.owners import (
     turnovers,
 )
 from tests.integration.parked import parked_keys, parking_view
-from tests.integration.test_derived import GROUP, STICKY
-from tests.integration.test_derived import QUERIES as GROUP_QUERIES
-from tests.integration.test_rebuild import (
+from tests.integration.rebuilds import (
+    Live,
     caught_up,
-    head_token,
-    operator,
     process,
     revisions,
     some_accounts,
 )
+from tests.integration.test_derived import GROUP, STICKY
+from tests.integration.test_derived import QUERIES as GROUP_QUERIES
 
 LATE = 0.001
 
@@ -106,58 +106,40 @@ async def pages(store: MemoryEventStore) -> Any:
     yield (await store.read(limit=10_000)).events
 
 
-async def test_a_paused_view_is_not_rebuilt(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store, 3)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        await pause(database, "accounts", reason="", at=side.means.clock.now())
+async def test_a_paused_view_is_not_rebuilt(live: Live) -> None:
+    await pause(live.database, "accounts", reason="", at=live.side.means.clock.now())
+    with pytest.raises(ViewPaused):
+        await live.operations.rebuild(["accounts"])
+    assert await revisions(live.database) == [(1, "serving")]
+    await resume(live.database, "accounts")
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert rebuilt.serving
+
+
+async def test_a_pause_ends_a_rebuild_which_goes_on_behind_it(live: Live) -> None:
+    paused: list[asyncio.Task[bool]] = []
+
+    def pause_it() -> None:
+        at = live.side.means.clock.now()
+        paused.append(asyncio.create_task(pause(live.database, "accounts", reason="", at=at)))
+
+    async def after_the_pause() -> None:
+        await asyncio.gather(*paused)
+
+    decode = live.side._models[0].decode
+
+    async def late(events: Any) -> Any:
+        await after_the_pause()
+        return await decode(events)
+
+    with armed("rebuild.after_read", pause_it), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(live.side._models[0], "decode", late)
         with pytest.raises(ViewPaused):
-            await operations.rebuild(["accounts"])
-        assert await revisions(database) == [(1, "serving")]
-        await resume(database, "accounts")
-        (rebuilt,) = await operations.rebuild(["accounts"])
-        assert rebuilt.serving
-
-
-async def test_a_pause_ends_a_rebuild_which_goes_on_behind_it(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store, 3)
-    database = any_database()
-    async with (
-        process(store, database) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        paused: list[asyncio.Task[bool]] = []
-
-        def pause_it() -> None:
-            at = side.means.clock.now()
-            paused.append(asyncio.create_task(pause(database, "accounts", reason="", at=at)))
-
-        async def after_the_pause() -> None:
-            await asyncio.gather(*paused)
-
-        decode = side._models[0].decode
-
-        async def late(events: Any) -> Any:
-            await after_the_pause()
-            return await decode(events)
-
-        with armed("rebuild.after_read", pause_it), pytest.MonkeyPatch.context() as patched:
-            patched.setattr(side._models[0], "decode", late)
-            with pytest.raises(ViewPaused):
-                await operations.rebuild(["accounts"])
-        await resume(database, "accounts")
-        (rebuilt,) = await operations.rebuild(["accounts"])
-        assert rebuilt.serving
-        assert await all_accounts(side) == await expected_accounts(store)
+            await live.operations.rebuild(["accounts"])
+    await resume(live.database, "accounts")
+    (rebuilt,) = await live.operations.rebuild(["accounts"])
+    assert rebuilt.serving
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
 
 
 async def test_a_view_that_was_stopped_is_well_once_it_is_rebuilt_by_code_that_can(
@@ -263,22 +245,19 @@ async def test_a_group_is_rebuilt_as_one_with_the_keys_that_its_streams_were_tol
 
 
 async def test_a_page_that_does_not_follow_on_the_one_before_ends_the_rebuild_and_not_the_view(
-    store: MemoryEventStore, any_database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+    live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of it is applied, and the next rebuild goes on where this one was."""
-    await some_accounts(store, 3)
-    async with process(store, any_database()) as side:
-        await caught_up(side, store)
-        read = store.read
+    read = live.store.read
 
-        async def twice(**asked: Any) -> LogPage:
-            page = await read(**asked)
-            return LogPage([*page.events[:1], *page.events], page.scanned, page.head)
+    async def twice(**asked: Any) -> LogPage:
+        page = await read(**asked)
+        return LogPage([*page.events[:1], *page.events], page.scanned, page.head)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(store, "read", twice)
-            with pytest.raises(DeliveryGap):
-                await Operations(side).rebuild(["accounts"])
-        (rebuilt,) = await Operations(side).rebuild(["accounts"])
-        assert rebuilt.serving
-        assert await all_accounts(side) == await expected_accounts(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(live.store, "read", twice)
+        with pytest.raises(DeliveryGap):
+            await Operations(live.side).rebuild(["accounts"])
+    (rebuilt,) = await Operations(live.side).rebuild(["accounts"])
+    assert rebuilt.serving
+    assert await all_accounts(live.side) == await expected_accounts(live.store)

@@ -27,8 +27,8 @@ from tests.integration.accounts import (
     reading,
 )
 from tests.integration.conftest import AnyDatabase
+from tests.integration.rebuilds import Live, caught_up, operator, process, some_accounts
 from tests.integration.test_projector_revisions import NEW
-from tests.integration.test_rebuild import caught_up, operator, process, some_accounts
 
 
 async def tables_of(database: ReadDatabase) -> set[str]:
@@ -49,26 +49,20 @@ _POSTGRES = (
 
 
 async def test_all_revisions_are_listed_with_what_they_are(
-    store: MemoryEventStore, any_database: AnyDatabase
+    live: Live, any_database: AnyDatabase
 ) -> None:
-    await some_accounts(store)
-    async with (
-        process(store, any_database()) as side,
-        operator(store, any_database()) as operations,
-    ):
-        await caught_up(side, store)
-        await operations.rebuild(["accounts"])
-        await wait_until(lambda: {slot.revision for slot in held_by(side)} == {2})
-        async with reading(store, database=any_database(), **NEW) as newer:
-            await caught_up(newer, store)
-            found = {each.revision: each for each in await operations.revisions()}
+    await live.operations.rebuild(["accounts"])
+    await wait_until(lambda: {slot.revision for slot in held_by(live.side)} == {2})
+    async with reading(live.store, database=any_database(), **NEW) as newer:
+        await caught_up(newer, live.store)
+        found = {each.revision: each for each in await live.operations.revisions()}
     old, rebuilt, other = (found[number] for number in sorted(found))
     assert [each.status for each in (old, rebuilt, other)] == ["retired", "serving", "serving"]
     assert [each.kind for each in (old, rebuilt, other)] == ["first", "rebuild", "first"]
     assert [each.current for each in (old, rebuilt, other)] == [False, True, False]
     assert [each.rows for each in (old, rebuilt, other)] == [29, 29, 29]
     assert all(each.bytes > 1_000 for each in (old, rebuilt, other))
-    assert {each.position for each in (old, rebuilt, other)} == {(await store.head()).position}
+    assert {each.position for each in (old, rebuilt, other)} == {(await live.store.head()).position}
     assert [len(each.users) for each in (old, rebuilt, other)] == [0, 1, 1]
     assert "/" in rebuilt.users[0]
     assert old.retired_at == rebuilt.served_at
@@ -76,22 +70,15 @@ async def test_all_revisions_are_listed_with_what_they_are(
     assert (rebuilt.verified_at is None, other.verified_at is None) == (False, True)
 
 
-async def test_a_retired_revision_is_dropped_with_all_its_tables(
-    store: MemoryEventStore, any_database: AnyDatabase
-) -> None:
-    await some_accounts(store)
-    database = any_database()
-    async with process(store, database) as side:
-        await caught_up(side, store)
-        operations = Operations(side)
-        await operations.rebuild(["accounts"])
-        before = await tables_of(database)
-        await operations.drop_revision(1)
-        gone = {name for name in before if name.startswith("accounts__1")}
-        assert gone
-        assert await tables_of(database) == before - gone
-        assert [each.revision for each in await operations.revisions()] == [2]
-        assert await all_accounts(side) == await expected_accounts(store)
+async def test_a_retired_revision_is_dropped_with_all_its_tables(live: Live) -> None:
+    await live.operations.rebuild(["accounts"])
+    before = await tables_of(live.database)
+    await live.operations.drop_revision(1)
+    gone = {name for name in before if name.startswith("accounts__1")}
+    assert gone
+    assert await tables_of(live.database) == before - gone
+    assert [each.revision for each in await live.operations.revisions()] == [2]
+    assert await all_accounts(live.side) == await expected_accounts(live.store)
 
 
 async def test_what_is_needed_is_not_dropped(
@@ -124,19 +111,13 @@ async def test_what_is_needed_is_not_dropped(
 
 
 @pytest.mark.parametrize("where", ["drop.hidden", "drop.before_commit"])
-async def test_a_drop_that_was_cut_off_is_done_by_the_next(
-    store: MemoryEventStore, any_database: AnyDatabase, where: str
-) -> None:
-    await some_accounts(store, 3)
-    async with process(store, any_database()) as side:
-        await caught_up(side, store)
-        operations = Operations(side)
-        await operations.rebuild(["accounts"])
-        with armed(where, fail), pytest.raises(FailpointError):
-            await operations.drop_revision(1)
-        assert [each.status for each in await operations.revisions()] == ["dropped", "serving"]
-        await operations.drop_revision(1)
-        assert [each.status for each in await operations.revisions()] == ["serving"]
+async def test_a_drop_that_was_cut_off_is_done_by_the_next(live: Live, where: str) -> None:
+    await live.operations.rebuild(["accounts"])
+    with armed(where, fail), pytest.raises(FailpointError):
+        await live.operations.drop_revision(1)
+    assert [each.status for each in await live.operations.revisions()] == ["dropped", "serving"]
+    await live.operations.drop_revision(1)
+    assert [each.status for each in await live.operations.revisions()] == ["serving"]
 
 
 class Slowly(Query[int]):

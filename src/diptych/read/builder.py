@@ -5,17 +5,19 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, NoReturn
 
 import sqlalchemy as sa
 
-from diptych.errors import RebuildRunning, StoreError
+from diptych.errors import RebuildRunning, StoreError, ViewPaused
 from diptych.failpoints import failpoint
 from diptych.read.checkpoint import take_over
 from diptych.read.database import Checkpoint, Slot, Transaction
 from diptych.read.lease import Leases
 from diptych.read.means import Means
 from diptych.read.model import Bound, ReadModel
+from diptych.read.pausing import paused_since
 from diptych.read.revision import New, Target, registry, slots_of
 from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, REVISIONS, WORKERS, database_now
 from diptych.read.standings import checkpoint_of
@@ -184,3 +186,22 @@ async def _holder(tx: Transaction, slot: Slot) -> str | None:
         raise RebuildRunning(slot.view, holder=row.name)
     holder: str | None = row.holder
     return holder
+
+
+async def advance(tx: Transaction, candidate: Candidate, *, to: Point | None, at: datetime) -> None:
+    """Move its checkpoints, in a transaction that is still to be committed; or let each stay where
+    it is, so that others hear that something changed.
+
+    Raises: RebuildRunning: another process has taken over. ViewPaused.
+    """
+    for checkpoint in candidate.checkpoints:
+        if not await tx.advance(checkpoint, to or checkpoint.point, at=at.isoformat()):
+            await refuse_overtaken(tx, candidate)
+
+
+async def refuse_overtaken(tx: Transaction, candidate: Candidate) -> NoReturn:
+    """Its checkpoint is not as we left it. Raises: ViewPaused, RebuildRunning."""
+    name, reached = candidate.model.name, candidate.point.position
+    if (since := await paused_since(tx, name)) is not None:
+        raise ViewPaused(name, since=since, reached=reached)
+    raise RebuildRunning(name, holder="another process")

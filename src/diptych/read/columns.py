@@ -108,6 +108,7 @@ class RowLayout(Generic[Row]):
         self._fields = {name: _field(row_type, name, hint) for name, hint in hints.items()}
         self._build = constructor(row_type, self.names)
         self._get = _getter(self.names)
+        self._getters = tuple(map(attrgetter, self.names))
         self._writers: dict[str, _Writers] = {}
         self._readers: dict[str, _Readers] = {}
 
@@ -143,6 +144,22 @@ class RowLayout(Generic[Row]):
             for name, value in zip(self.names, values, strict=True):
                 self.value(name, value, dialect)  # raises for the first that does not fit
             raise
+
+    def values_of(self, rows: Sequence[Row], dialect: sa.Dialect) -> list[tuple[object, ...]]:
+        """`values` of each row, made column by column: in less than half of the time.
+
+        Raises:
+            InvalidInput: of the first row that has a value that does not fit.
+        """
+        writers = self._writers.get(dialect.name) or self._prepare_writers(dialect.name)
+        try:
+            columns = [
+                _column(list(map(get, rows)), *writer)
+                for get, writer in zip(self._getters, writers, strict=True)
+            ]
+        except (Unfit, AttributeError):
+            return [self.values(row, dialect) for row in rows]
+        return list(zip(*columns, strict=True))
 
     def row(self, values: Sequence[object], dialect: sa.Dialect) -> Row:
         """The row whose `values` the driver gave back. A pydantic model is not validated again."""
@@ -211,6 +228,23 @@ class RowLayout(Generic[Row]):
 
 _Writers = tuple[tuple[type, Callable[[Any], object] | None, Callable[[Any], object]], ...]
 _Readers = tuple[Callable[[Any], Any] | None, ...]
+
+
+def _column(
+    values: list[Any],
+    python: type,
+    write: Callable[[Any], object] | None,
+    long_way: Callable[[Any], object],
+) -> Sequence[object]:
+    """The driver's values of one field; raises Unfit."""
+    if set(map(type, values)) != {python}:
+        plain = write or _as_it_is
+        return [plain(each) if each.__class__ is python else long_way(each) for each in values]
+    return values if write is None else list(map(write, values))
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _field(row_type: type[object], name: str, declared: Any) -> _Field:

@@ -30,10 +30,11 @@ import sqlalchemy as sa
 
 from diptych.errors import ConsistencyTimeout, StorageBusy
 from diptych.failpoints import failpoint
-from diptych.read.builder import Candidate
-from diptych.read.building import Building, decoded_for, refuse_overtaken
+from diptych.read.builder import Candidate, advance, refuse_overtaken
+from diptych.read.building import Building
 from diptych.read.database import Transaction
 from diptych.read.failure import FAULTS
+from diptych.read.filling import decoded_for
 from diptych.read.revision import slots_of
 from diptych.read.schema import BUILDING, CHECKPOINTS, DIVERGED, RETIRED, REVISIONS, SERVING
 from diptych.read.standings import checkpoint_of
@@ -132,7 +133,8 @@ class Flip:
         """Bring the candidate to `goal`, if that is near, with what this transaction sees."""
         candidate, means = self.candidate, self.building.means
         if goal.position == candidate.point.position:
-            await self.building.advance(tx, candidate)  # some partitions may be further
+            # Each stays where it is: some partitions may be further.
+            await advance(tx, candidate, to=None, at=means.clock.now())
             return True
         if candidate.by_projectors:
             return False
@@ -145,7 +147,7 @@ class Flip:
         page = LogPage(events, goal, page.head)
         decoded = await decoded_for(candidate, page, of=candidate.model.categories)
         write = await candidate.bound.prepare(tx, decoded)
-        await self.building.advance(tx, candidate, goal)
+        await advance(tx, candidate, to=goal, at=means.clock.now())
         await write(tx)
         return True
 

@@ -76,6 +76,9 @@ class BoundGroup:
         for bound in self.views.values():
             await bound.create(tx)
 
+    def remembering(self) -> "BoundGroup":
+        return BoundGroup({view: bound.remembering() for view, bound in self.views.items()})
+
     async def prepare(
         self, snapshot: Loading, decoded: Sequence[Decoded], aside: Aside | None = None
     ) -> Write:

@@ -109,6 +109,11 @@ class Bound(Protocol):
 
     async def create(self, tx: Transaction) -> None: ...
 
+    def remembering(self) -> "Bound":
+        """The same for one who alone writes these tables, prepares one batch behind the other, and
+        writes all of them, in order: a batch may be prepared while the one before is written."""
+        ...
+
     async def prepare(
         self, snapshot: Loading, decoded: Sequence[Decoded], aside: Aside | None = None
     ) -> Write:

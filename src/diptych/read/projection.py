@@ -154,6 +154,9 @@ class BoundProjection:
         for table in next(iter(self.by_name.values())).metadata.sorted_tables:
             await tx.create(table)
 
+    def remembering(self) -> "BoundProjection":
+        return self
+
     async def prepare(
         self,
         snapshot: Loading,  # noqa: ARG002

@@ -13,14 +13,14 @@ LONGEST_WORD: Final = 200
 _MOST_INDEXED: Final = 500_000
 """Bytes of one row's words that PostgreSQL finds it by, of the 1 MB that it would take."""
 
-_ASCII: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_ASCII: Final = bytes(ord(chr(n).lower()) if chr(n).isalnum() else 32 for n in range(128)) * 2
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
 def normalised(text: str) -> str:
     """Words of letters and digits, without case and diacritics, with blanks between them."""
     if text.isascii():
-        return text.translate(_ASCII)  # a tenth of the time
+        return text.encode("ascii").translate(_ASCII).decode("ascii")  # a fiftieth of the time
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     plain = "".join(char for char in folded if not unicodedata.combining(char))
     return " ".join(_WORD.findall(plain))

@@ -7,7 +7,7 @@ another. It depends on nothing but the events before, whatever becomes of the ro
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from diptych.messages import RecordedEvent
 from diptych.read.columns import RowLayout
 from diptych.read.database import Loading, Transaction
 from diptych.read.model import Decoded, Key, Unapplied
+from diptych.read.recent import Recent
 from diptych.read.slices import breathe, slices
 from diptych.read.table import Shape, ViewTable, view_table
 
@@ -92,6 +93,11 @@ class StickyKeys:
     rule: StickyRule
     table: ViewTable
     dialect: sa.Dialect
+    recent: Recent[object] | None = None
+    """Streams whose keys need not be loaded."""
+
+    def remembering(self) -> "StickyKeys":
+        return replace(self, recent=Recent())
 
     async def tell(
         self, snapshot: Loading, decoded: Sequence[Decoded], *, given: Key | None = None
@@ -120,6 +126,8 @@ class StickyKeys:
         for stream, recorded in last.items():  # so a row does not depend on where a page ended
             rows = told.changed if stream in before else told.new
             rows.append(self._values(now[stream], recorded))
+        if self.recent is not None:
+            self.recent.add({stream: now[stream] for stream in last})
         return told
 
     def _told_by(self, recorded: RecordedEvent, event: object) -> object | None:
@@ -132,7 +140,10 @@ class StickyKeys:
         self, snapshot: Loading, streams: Mapping[_Stream, None]
     ) -> Mapping[_Stream, object]:
         found: dict[_Stream, object] = {}
-        wanted = list(streams)
+        if self.recent is not None:
+            known = {stream: self.recent.get(stream) for stream in streams}
+            found = {stream: key for stream, key in known.items() if key is not None}
+        wanted = [stream for stream in streams if stream not in found]
         for part in slices(len(wanted)):
             await breathe(part)
             for tenant, *values, _ in await snapshot.load(self.table, wanted[part]):

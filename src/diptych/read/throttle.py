@@ -25,7 +25,7 @@ class Throttle:
     """
 
     def __init__(self, *, full_speed: bool = False) -> None:
-        self._full_speed = full_speed
+        self.full_speed = full_speed
         self._pace = Pace()
         self._head = 0
         self._moved_at: float | None = None
@@ -33,7 +33,7 @@ class Throttle:
     @property
     def limit(self) -> int:
         """Events to take at a time."""
-        return _FULL_SPEED if self._full_speed else self._pace.limit
+        return _FULL_SPEED if self.full_speed else self._pace.limit
 
     def wrote(self, events: int, *, seconds: float) -> None:
         """A page of `events` took a write transaction of `seconds`."""
@@ -49,7 +49,7 @@ class Throttle:
             self._moved_at = now
         self._head = head
         live = self._moved_at is not None and now - self._moved_at < _STILL_LIVE
-        return max(_SHARE * worked, _LEAST_PAUSE) if live and not self._full_speed else 0.0
+        return max(_SHARE * worked, _LEAST_PAUSE) if live and not self.full_speed else 0.0
 
 
 def _time() -> float:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def wait_until(
-    condition: Callable[[], bool | Awaitable[bool]], *, timeout: float = 10.0, poll: float = 0.002
+    condition: Callable[[], bool | Awaitable[bool]], *, timeout: float = 30.0, poll: float = 0.002
 ) -> None:
     """Return as soon as `condition()` is true; it is asked every `poll` seconds.
 

@@ -11,8 +11,10 @@ when that thread is done, not before.
 
 Writing work is not repeated. It stays on the event loop, in slices that the caller makes: a
 thread that writes would give the interpreter away at each row, and on a busy loop wait for it up
-to 5 ms each time. What blocks for long is done elsewhere: the lock is waited for by asking again
-(`patiently`), not by sleeping inside SQLite, and the write-ahead log is copied back in a thread.
+to 5 ms each time. Only what is one step of one statement, however many rows it writes, may be done
+in a thread (`diptych.read.sqlite.writing`). What blocks for long is done elsewhere: the lock is
+waited for by asking again (`patiently`), not by sleeping inside SQLite, and the write-ahead log is
+copied back in a thread.
 """
 
 import asyncio

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
+from diptych.read.columns import ColumnType
 from diptych.read.compiled import CompiledStatements
 from diptych.read.standings import POSITIONS
 from diptych.read.table import ID, POSITION, SEARCH, VERSION, ViewTable
@@ -16,13 +17,16 @@ from diptych.read.table import ID, POSITION, SEARCH, VERSION, ViewTable
 @dataclass(frozen=True, slots=True)
 class TableStatements:
     """`load` and those of `listed_words` take a JSON array of full keys, `last` nothing, and
-    `add_words` what it returned; the others take a tuple for each row."""
+    `add_words` what it returned; the packed ones take a JSON array of rows, and are empty where
+    JSON does not hold all values exactly; the others take a tuple for each row."""
 
     load: str
     get: str
     insert: str
     update: str
     remove: str
+    insert_packed: str = ""
+    update_packed: str = ""
     last: str = ""
     add_words: str = ""
     add_listed_words: str = ""
@@ -46,9 +50,16 @@ class Statements(CompiledStatements[TableStatements]):
             load=self._text(loaded, "keys"),
             get=self._text(got, *key),
             insert=self._text(_insert(view), *view.saved),
-            update=self._text(_update(view), *view.saved),
+            update=self._text(_update(view, _insert(view)), *view.saved),
             remove=self._text(sa.delete(table).where(at_key), *key),
         )
+        if all(_is_exact_in_json(column) for column in table.columns):
+            packed = _insert_packed(view)
+            found = replace(
+                found,
+                insert_packed=self._text(packed, "rows"),
+                update_packed=self._text(_update(view, packed), "rows"),
+            )
         return self._with_words(found, view) if view.searchable else found
 
     def _with_words(self, found: TableStatements, view: ViewTable) -> TableStatements:
@@ -64,10 +75,11 @@ class Statements(CompiledStatements[TableStatements]):
 
 
 _ZERO: Final[sa.ColumnElement[int]] = sa.literal_column("0")
+_TRUE: Final[sa.ColumnElement[bool]] = sa.literal_column("true")
 
 
 def listed(keys: Sequence[tuple[object, ...]]) -> str:
-    """Full keys as the JSON that `keys` stands for in the statements."""
+    """Full keys or rows as the JSON that `keys` or `rows` stands for in the statements."""
     return msgspec.json.encode(keys).decode()
 
 
@@ -82,19 +94,35 @@ def _listed(view: ViewTable) -> sa.ColumnElement[bool]:
     return sa.tuple_(*columns).in_(sa.select(*parts))
 
 
-def _insert(view: ViewTable) -> sa.Insert:
-    return sa.insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
+def _insert(view: ViewTable) -> Insert:
+    return insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
 
 
-def _update(view: ViewTable) -> sa.Insert:
+def _insert_packed(view: ViewTable) -> Insert:
+    """One step for any number of rows: during a step other threads have Python to themselves."""
+    rows = sa.func.json_each(sa.bindparam("rows")).table_valued("value")
+    values = [
+        sa.func.json_extract(rows.c.value, sa.literal_column(f"'$[{index}]'"))
+        for index in range(len(view.saved))
+    ]
+    given = sa.select(*values).where(_TRUE)  # or SQLite takes ON CONFLICT for a join's
+    return insert(view.table).from_select(view.saved, given)
+
+
+def _update(view: ViewTable, new: Insert) -> Insert:
     """An upsert, because it takes the values in the same order as the insert."""
-    new = insert(view.table).values({name: sa.bindparam(name) for name in view.saved})
     changed: dict[str, Any] = {
         name: new.excluded[name] for name in view.saved if name not in view.full_key
     }
     if view.searchable:
         changed[SEARCH] = sa.func.coalesce(new.excluded[SEARCH], view.table.c[SEARCH])
     return new.on_conflict_do_update(index_elements=list(view.full_key), set_=changed)
+
+
+def _is_exact_in_json(column: sa.Column[Any]) -> bool:
+    declared = column.type
+    stored = declared.field.kind.sqlite.type if isinstance(declared, ColumnType) else declared
+    return not isinstance(stored, sa.Float | sa.LargeBinary)
 
 
 # Full-text search: an index of words beside the table. It is kept equal by a statement for many

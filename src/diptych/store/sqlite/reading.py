@@ -34,11 +34,14 @@ from diptych.store.sqlite.lookup import (
     positions_matching,
     verify,
 )
-from diptych.store.sqlite.rows import Row, events_of, json_text, uuid_of
+from diptych.store.sqlite.rows import Row, events_of, json_text, unpacked, uuid_of
 from diptych.store.sqlite.statements import SQL
 
 PAGE_EVENTS: Final = 10_000
 """Events that a page holds at most, and looks through at most where no index helps."""
+
+_MANY: Final = 500
+"""Events from which it pays to pack them."""
 
 _Stream = tuple[str, str]  # tenant and name
 _Tail = list[RecordedEvent]
@@ -190,6 +193,12 @@ class Reader:
             "categories": as_json(scope.categories),
             "limit": wanted.limit,
         }
+        if min(wanted.limit, scope.through - scope.after) >= _MANY:
+            (size,) = rows.execute(SQL["size_between"], values).fetchone()
+            if size < PAGE_BYTES:
+                events = unpacked(rows.execute(SQL["packed_between"], values).fetchone())
+                full = len(events) == wanted.limit
+                return events, events[-1].position if full else scope.through
         return _collect(rows.execute(SQL["events_between"], values), wanted.limit, scope.through)
 
     def _search(self, rows: Cursor, wanted: Wanted, head: int) -> tuple[list[RecordedEvent], int]:
