@@ -48,6 +48,11 @@ def _cause(found: ReactionStatus, *, moved: bool) -> ReactionCause:
         case ReactionState.WAITING:
             says = "no process that is alive runs it"
             return ReactionCause(says, "start one with this code: diptych run")
+        case ReactionState.REACTING | ReactionState.RETRYING:
+            return _running(found, moved=moved)
+
+
+def _running(found: ReactionStatus, *, moved: bool) -> ReactionCause:
     if not found.lag:
         return ReactionCause(f"all is handled; {found.holder} runs it", _NOTHING)
     if moved:
