@@ -1,6 +1,7 @@
 """The order service on each combination of databases, over HTTP in this process."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -108,13 +109,19 @@ def client_of(api: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=none)
 
 
-@pytest.fixture
-async def service(databases: Databases) -> AsyncIterator[Service]:
+@asynccontextmanager
+async def serving(databases: Databases) -> AsyncIterator[Service]:
     stock = Stock({"sold-out": 0})
     app = shop(databases.log, databases.read, stock=stock)
     api = create_api(app)
     async with app, client_of(api) as client:
         yield Service(app, api, client, stock)
+
+
+@pytest.fixture
+async def service(databases: Databases) -> AsyncIterator[Service]:
+    async with serving(databases) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.conftest import (
     ADA,
     TEA,
-    Databases,
     Service,
     make,
     new_order,
     problem_of,
+    serving,
     unknown_id,
 )
 from tests.unit.web.asgi import call, scope_of
@@ -24,9 +25,25 @@ JSON = {"Content-Type": "application/json"}
 ORDER = "0196f2c1-0000-7000-8000-000000000001"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
-    return make(request.param, request, tmp_path)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KINDS = ["sqlite", "postgres"]
+
+
+@pytest_asyncio.fixture(params=KINDS, loop_scope="module")
+async def service(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(make(request.param, request, tmp_path)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(params=KINDS, loop_scope="module", scope="module")
+async def untouched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
+    """One that all tests share which write nothing to it."""
+    folder = tmp_path_factory.mktemp("untouched")
+    async with serving(make(request.param, request, folder)) as running:
+        yield running
 
 
 def text_of(**changes: Any) -> bytes:
@@ -65,8 +82,8 @@ NOT_JSON: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
-async def test_a_body_that_is_no_order_is_refused(service: Service, body: bytes) -> None:
-    await refused(service, await service.client.post("/orders", content=body, headers=JSON))
+async def test_a_body_that_is_no_order_is_refused(untouched: Service, body: bytes) -> None:
+    await refused(untouched, await untouched.client.post("/orders", content=body, headers=JSON))
 
 
 WRONG_VALUES: dict[str, tuple[bytes, str]] = {
@@ -137,10 +154,10 @@ WRONG_VALUES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("body", "field"), WRONG_VALUES.values(), ids=WRONG_VALUES)
 async def test_a_wrong_value_is_refused_and_its_field_named(
-    service: Service, body: bytes, field: str
+    untouched: Service, body: bytes, field: str
 ) -> None:
-    answer = await service.client.post("/orders", content=body, headers=JSON)
-    await refused(service, answer)
+    answer = await untouched.client.post("/orders", content=body, headers=JSON)
+    await refused(untouched, answer)
     named = answer.json()["errors"][0]["field"]
     assert named == field or (field == "body" and named in ("customer_name", "value"))
 
@@ -174,40 +191,42 @@ async def test_a_wrong_value_is_refused_and_its_field_named(
     ],
 )
 async def test_a_header_that_cannot_be_is_refused(
-    service: Service, headers: dict[str, str], status: int, field: str
+    untouched: Service, headers: dict[str, str], status: int, field: str
 ) -> None:
-    answer = await service.client.post("/orders", content=text_of(), headers=headers)
-    await refused(service, answer, status)
+    answer = await untouched.client.post("/orders", content=text_of(), headers=headers)
+    await refused(untouched, answer, status)
     assert answer.json()["errors"][0]["field"] == field
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "If-Match", "Diptych-Token"])
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"a\x00b", b"\r\nX: 1", "ü".encode()])
-async def test_bytes_in_a_header_are_refused(service: Service, name: str, value: bytes) -> None:
+async def test_bytes_in_a_header_are_refused(untouched: Service, name: str, value: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (name.lower().encode(), value)]
-    reply = await call(service.api, scope_of("POST", "/orders", headers), [text_of()])
+    reply = await call(untouched.api, scope_of("POST", "/orders", headers), [text_of()])
     assert (reply.status, reply.json["errors"][0]["field"]) == (
         422,
         "token" if name == "Diptych-Token" else name,
     )
-    assert await service.head() == 0
+    assert await untouched.head() == 0
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "If-Match", "Diptych-Token"])
-async def test_a_header_given_twice_is_refused(service: Service, name: str) -> None:
+async def test_a_header_given_twice_is_refused(untouched: Service, name: str) -> None:
     headers = [("Content-Type", "application/json"), (name, '"1"'), (name, '"1"')]
-    await refused(service, await service.client.post("/orders", content=text_of(), headers=headers))
+    await refused(
+        untouched, await untouched.client.post("/orders", content=text_of(), headers=headers)
+    )
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_over_a_megabyte_is_refused(service: Service, declared: bool) -> None:
+async def test_a_body_over_a_megabyte_is_refused(untouched: Service, declared: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" " * 65_536
 
     content: Any = b" " * 1_000_001 if declared else chunks()
-    answer = await service.client.post("/orders", content=content, headers=JSON)
-    await refused(service, answer, 413)
+    answer = await untouched.client.post("/orders", content=content, headers=JSON)
+    await refused(untouched, answer, 413)
     assert answer.json()["errors"][0]["limit"] == 1_000_000
 
 
@@ -265,10 +284,10 @@ BAD_SEARCHES = [
     ],
 )
 async def test_a_parameter_that_cannot_be_is_refused(
-    service: Service, path: str, query: str, field: str
+    untouched: Service, path: str, query: str, field: str
 ) -> None:
     scope = scope_of("GET", f"{path}?{query}")
-    reply = await call(service.api, scope)
+    reply = await call(untouched.api, scope)
     assert reply.status == 422, reply.body
     assert reply.problem in ("invalid-input", "limit-exceeded", "invalid-cursor")
     named = reply.json["errors"][0]["field"]
@@ -324,26 +343,26 @@ PATHS = [
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST items", "POST ship"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_an_id_in_the_path_that_cannot_be_is_refused(
-    service: Service, method: str, path: bytes
+    untouched: Service, method: str, path: bytes
 ) -> None:
     method, _, under = method.partition(" ")
     raw = path + b"/" + under.encode() if under else path
     decoded = httpx.URL(f"http://h{raw.decode()}").path
     headers = [(b"content-type", b"application/json")] if under else []
     body = [json.dumps(TEA).encode()] if under == "items" else []
-    reply = await call(service.api, scope_of(method, decoded, headers, raw), body)
+    reply = await call(untouched.api, scope_of(method, decoded, headers, raw), body)
     assert (reply.status, reply.json["errors"][0]["field"]) == (422, "order_id"), reply.body
-    assert await service.head() == 0
+    assert await untouched.head() == 0
 
 
 @pytest.mark.parametrize("path", ["/orders/../../etc/passwd", "/%2e%2e/orders", "/orders/a/b"])
-async def test_a_path_that_leads_nowhere_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
+async def test_a_path_that_leads_nowhere_is_not_found(untouched: Service, path: str) -> None:
+    answer = await untouched.client.get(path)
     assert (answer.status_code, problem_of(answer)) == (404, "not-found")
 
 
-async def test_a_url_over_eight_kilobytes_is_refused(service: Service) -> None:
-    await refused(service, await service.client.get("/orders/" + "x" * 60_000), 414)
+async def test_a_url_over_eight_kilobytes_is_refused(untouched: Service) -> None:
+    await refused(untouched, await untouched.client.get("/orders/" + "x" * 60_000), 414)
 
 
 async def test_an_id_in_the_body_may_not_contradict_the_path(service: Service) -> None:
@@ -366,9 +385,9 @@ async def test_a_body_where_none_is_due_is_refused(service: Service) -> None:
     assert await service.head() == 1
 
 
-async def test_parameters_where_none_are_due_are_refused(service: Service) -> None:
-    answer = await service.client.post("/orders?dry_run=1", json=new_order())
-    await refused(service, answer)
+async def test_parameters_where_none_are_due_are_refused(untouched: Service) -> None:
+    answer = await untouched.client.post("/orders?dry_run=1", json=new_order())
+    await refused(untouched, answer)
 
 
 async def test_a_reason_that_is_too_long_is_refused_with_its_limit(service: Service) -> None:
@@ -379,7 +398,7 @@ async def test_a_reason_that_is_too_long_is_refused_with_its_limit(service: Serv
 
 
 @pytest.mark.parametrize("secret", ["hunter2"])
-async def test_a_problem_repeats_no_value(service: Service, secret: str) -> None:
+async def test_a_problem_repeats_no_value(untouched: Service, secret: str) -> None:
     bodies = [
         text_of(customer_id=secret),
         text_of(items=[{**TEA, "quantity": secret}]),
@@ -388,7 +407,7 @@ async def test_a_problem_repeats_no_value(service: Service, secret: str) -> None
         b'{"customer_name": "' + secret.encode(),
     ]
     for body in bodies:
-        answer = await service.client.post("/orders", content=body, headers=JSON)
+        answer = await untouched.client.post("/orders", content=body, headers=JSON)
         assert answer.status_code == 422
         assert secret not in answer.text
 
