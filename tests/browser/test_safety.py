@@ -10,9 +10,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group
 
 ATTACKS = (
     "<img src=x onerror=alert(1)>",
-    '"><script>alert(2)</script>',
-    "<svg onload=alert(3)>",
-    "{{7*7}}${alert(4)}<!--",
+    '"><script>alert(2)</script>{{7*7}}<svg onload=alert(3)><!--',
 )
 PARTS = "document.querySelectorAll('img, script, svg, iframe, style, link').length"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -79,6 +80,29 @@ async def test_what_is_done_while_the_service_is_away_is_done_when_it_is_back(
         await other.sees(name, status="open")
     await expect(one.note).to_be_hidden()
     assert number_of_orders(own) == 3
+
+
+async def test_what_cannot_be_looked_at_is_said_as_the_service_says_it(visit: Visit) -> None:
+    visitor = await visit()
+    await visitor.page.goto(f"{visitor.url}/?customer=nobody")
+    await expect(visitor.note).to_contain_text("must be a UUID")
+    await visitor.page.goto(f"{visitor.url}/?customer={uuid4()}")
+    await expect(visitor.note).to_contain_text("There is no such customer")
+
+
+async def test_with_several_workers_a_browser_reads_its_own_writes_too(
+    visit: Visit, tmp_path: Path
+) -> None:
+    with process(tmp_path / "data", WORKERS="2") as own:
+        own.start()
+        one, other = await visit(own), await visit(own)
+        for name in (somebody(), somebody(), somebody()):
+            async with one.page.expect_response("**/orders"):
+                await one.place(name)
+            await one.page.reload()
+            await one.page.wait_for_selector("#orders > li")
+            assert await one.order(name).count() == 1
+            await other.sees(name, status="open")
 
 
 async def test_a_command_whose_answer_is_lost_takes_effect_once(

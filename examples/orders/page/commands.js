@@ -35,6 +35,7 @@ const REFUSALS = {
   "order-already-exists": "There is such an order already.",
   "order-already-shipped": "It has been shipped in the meantime.",
   "order-already-cancelled": "It has been cancelled in the meantime.",
+  "customer-not-found": "There is no such customer.",
   "internal-error": "The service failed. Its log has more about it.",
 };
 

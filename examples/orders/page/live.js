@@ -1,6 +1,7 @@
 // Live queries: an answer now, and again whenever it changes, as server-sent events.
 
-const AGAIN_MS = 1_000;
+const SOON_MS = 1_000;
+const LATE_MS = 15_000;
 
 /**
  * Watch a query. `on.answer` gets each answer; `on.state` gets "live", "stale" or "lost", with the
@@ -10,26 +11,30 @@ const AGAIN_MS = 1_000;
 export function watch(path, on) {
   let source = null;
   let timer = 0;
+  let wait = SOON_MS;
 
   function open() {
     close();
-    source = new EventSource(path);
-    source.addEventListener("answer", (event) => {
+    const opened = (source = new EventSource(path));
+    opened.addEventListener("answer", (event) => {
+      wait = SOON_MS;
       on.state("live");
       on.answer(JSON.parse(event.data));
     });
-    source.addEventListener("stale", () => on.state("stale"));
-    source.addEventListener("problem", (event) => again(JSON.parse(event.data)));
-    source.addEventListener("error", () => {
-      on.state("lost"); // a lost connection is made anew by the browser; a refusal is for us
-      if (source?.readyState === EventSource.CLOSED) again();
+    opened.addEventListener("stale", () => on.state("stale"));
+    opened.addEventListener("problem", (event) => again(JSON.parse(event.data)));
+    opened.addEventListener("error", async () => {
+      if (opened.readyState !== EventSource.CLOSED) return on.state("lost"); // the browser goes on
+      const problem = await problemOf(path);
+      if (opened === source) again(problem);
     });
   }
 
   function again(problem) {
     close();
     on.state("lost", problem);
-    timer = setTimeout(open, AGAIN_MS);
+    timer = setTimeout(open, wait);
+    wait = Math.min(2 * wait, LATE_MS);
   }
 
   function close() {
@@ -49,4 +54,10 @@ export function watch(path, on) {
     document.removeEventListener("visibilitychange", look);
     close();
   };
+}
+
+/** Why there are no events: an EventSource does not tell, the query itself does. */
+async function problemOf(path) {
+  const answer = await fetch(path.replace("/events", "")).catch(() => null);
+  return answer && !answer.ok ? answer.json().catch(() => null) : null;
 }

@@ -5,7 +5,7 @@ import { byId, element, say } from "./dom.js";
 const KEPT = 8;
 const list = byId("log");
 
-const rounded = (ms) => `${Math.max(1, Math.round(ms))} ms`;
+const rounded = (ms) => (ms < 1_000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1_000).toFixed(1)} s`);
 
 /** Write down a command. Returns what tells how it goes on. */
 export function begin(words) {
