@@ -46,6 +46,17 @@ async def untouched(
         yield running
 
 
+@pytest_asyncio.fixture(params=KINDS, loop_scope="module", scope="module")
+async def one_order(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
+    """One with an order, that tests share which only read."""
+    folder = tmp_path_factory.mktemp("one-order")
+    async with serving(make(request.param, request, folder)) as running:
+        await running.create()
+        yield running
+
+
 def text_of(**changes: Any) -> bytes:
     return json.dumps(new_order(**changes)).encode()
 
@@ -317,11 +328,10 @@ async def test_a_parameter_that_cannot_be_is_refused(
         "",
     ],
 )
-async def test_any_text_can_be_searched_for(service: Service, q: str) -> None:
-    await service.create()
-    answer = await service.client.get("/orders/search", params={"q": q})
+async def test_any_text_can_be_searched_for(one_order: Service, q: str) -> None:
+    answer = await one_order.client.get("/orders/search", params={"q": q})
     assert answer.status_code == 200
-    assert (await service.client.get("/orders/search")).json()["total"] == 1
+    assert (await one_order.client.get("/orders/search")).json()["total"] == 1
 
 
 PATHS = [
