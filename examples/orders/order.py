@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from typing import Final, assert_never
+from typing import Annotated, Final, assert_never
 from uuid import UUID
 
-from diptych import Decider, Events, InvalidInput, LimitExceeded, Rejected
+from diptych import Decider, Events, InvalidInput, LimitExceeded, Rejected, Shown
 
 MAX_ITEMS: Final = 2_000
 MAX_QUANTITY: Final = 1_000_000
@@ -25,6 +25,15 @@ _CENT: Final = Decimal("0.01")
 _NOBODY: Final = UUID(int=0)
 
 
+# What OpenAPI says of values; `decide` holds commands to it
+ProductId = Annotated[str, Shown(max_length=MAX_PRODUCT_ID, pattern=r"\S")]
+Description = Annotated[str, Shown(max_length=MAX_DESCRIPTION)]
+Quantity = Annotated[int, Shown(minimum=1, maximum=MAX_QUANTITY)]
+Price = Annotated[
+    Decimal, Shown(pattern=r"^(0*[0-9]{1,6}(\.[0-9]{1,2})?|0*1000000(\.00?)?)(?!\n)$")
+]
+
+
 class Status(Enum):
     OPEN = "open"
     SHIPPED = "shipped"
@@ -33,10 +42,10 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderItem:
-    product_id: str
-    quantity: int
-    unit_price: Decimal
-    description: str = ""
+    product_id: ProductId
+    quantity: Quantity
+    unit_price: Price
+    description: Description = ""
 
     @property
     def amount(self) -> Decimal:
@@ -50,18 +59,18 @@ class OrderItem:
 class CreateOrder:
     order_id: UUID
     customer_id: UUID
-    customer_name: str
-    items: tuple[OrderItem, ...]
-    shipping_address: str
+    customer_name: Annotated[str, Shown(max_length=MAX_NAME, pattern=r"\S")]
+    items: Annotated[tuple[OrderItem, ...], Shown(min_items=1, max_items=MAX_ITEMS)]
+    shipping_address: Annotated[str, Shown(max_length=MAX_ADDRESS, pattern=r"\S")]
 
 
 @dataclass(frozen=True, slots=True)
 class AddOrderItem:
     order_id: UUID
-    product_id: str
-    quantity: int
-    unit_price: Decimal
-    description: str = ""
+    product_id: ProductId
+    quantity: Quantity
+    unit_price: Price
+    description: Description = ""
 
     @property
     def item(self) -> OrderItem:
@@ -76,7 +85,7 @@ class ShipOrder:
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
     order_id: UUID
-    reason: str = ""
+    reason: Annotated[str, Shown(max_length=MAX_REASON)] = ""
 
 
 OrderCommand = CreateOrder | AddOrderItem | ShipOrder | CancelOrder

@@ -3,8 +3,8 @@
 **Together**: `Application`, `Log`.
 
 **The left panel**, commands to events: `Decider`, `Events`, `Upcast`, `Rejected`, `InvalidInput`,
-`LimitExceeded`, `Envelope`, `Outcome`; handlers with `handler`, `CommandHandler`, `Writer`,
-`Change`, `Condition`, `Criterion`, `ANY_VERSION`; around them `CommandBus`, `Middleware`.
+`LimitExceeded`, `Shown`, `Envelope`, `Outcome`; handlers with `handler`, `CommandHandler`,
+`Writer`, `Change`, `Condition`, `Criterion`, `ANY_VERSION`; around them `CommandBus`, `Middleware`.
 
 **The right panel**, events to answers: `View`, `Places`, `Park`, `Projection`,
 `ProjectionTransaction`; `Query`, `answer`, `Rows`, `Page`, `Versioned`, `Answer`, `Token`;
@@ -105,6 +105,7 @@ _WHERE = {
     "Rows": "diptych.read.rows",
     "START": "diptych.store.contract",
     "SchemaMismatch": "diptych.errors",
+    "Shown": "diptych.shapes.shown",
     "SlotStatus": "diptych.read.readiness",
     "SqliteEventStore": "diptych.store.sqlite.store",
     "State": "diptych.read.readiness",

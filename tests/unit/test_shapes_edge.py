@@ -13,6 +13,7 @@ import pydantic
 import pytest
 from msgspec import Meta
 
+from diptych import Shown
 from diptych.errors import InvalidInput, LimitExceeded, Rejected
 from diptych.shapes import edge_decoder
 
@@ -386,6 +387,33 @@ def test_the_schema_says_what_is_accepted() -> None:
     assert (price["type"], price["format"]) == ("string", "decimal")
     assert components["Item"]["properties"]["quantity"]["minimum"] == 1
     assert created["properties"]["payment"]["anyOf"][0] == {"$ref": "#/components/schemas/Card"}
+
+
+Short = Annotated[str, Meta(max_length=5), Shown(max_length=3)]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Fields that tell limits which are checked elsewhere."""
+
+    count: Annotated[int, Shown(minimum=1)]
+    price: Annotated[Decimal, Shown(pattern="^1$")]
+    items: Annotated[
+        tuple[Annotated[str, Meta(max_length=5), Shown(max_length=3)], ...], Shown(max_items=2)
+    ] = ()
+
+
+def test_what_is_shown_is_told_and_not_checked() -> None:
+    _, components = edge_decoder(Telling).schema()
+    told = components["Telling"]["properties"]
+    assert (told["count"]["minimum"], told["count"]["maximum"]) == (1, 2**63 - 1)
+    assert (told["price"]["pattern"], told["price"]["maxLength"]) == ("^1$", 30)
+    assert told["items"]["items"] == {"type": "string", "maxLength": 3}
+    assert told["items"]["maxItems"] == 2
+    value = edge_decoder(Telling).decode(b'{"count": 0, "price": "2", "items": ["abcd"]}')
+    assert value == Telling(0, Decimal(2), ("abcd",))
+    with pytest.raises(LimitExceeded):
+        edge_decoder(Telling).decode(b'{"count": 0, "price": "2", "items": ["abcdef"]}')
 
 
 def test_the_schema_of_a_model_is_its_own() -> None:

@@ -23,6 +23,7 @@ from diptych.shapes.models import (
     validated,
 )
 from diptych.shapes.refusals import refusal
+from diptych.shapes.shown import SHOWN
 from diptych.shapes.stored import decoder_of, json_codec, settled
 
 T = TypeVar("T")
@@ -115,6 +116,7 @@ class EdgeDecoder(Generic[T]):
             (whole,), components = msgspec.json.schema_components(
                 [self._type], ref_template=ref_template, schema_hook=nested_schema
             )
+            _show([whole, components])
         name = str(whole.get("$ref", "")).rpartition("/")[2]
         _leave_out(exclude, components.get(name, whole))
         return whole, components
@@ -249,6 +251,15 @@ def _types_of(mirror: Any) -> dict[str, Any]:
     if not (isinstance(mirror, type) and issubclass(mirror, msgspec.Struct)):
         return {}
     return {field.encode_name: field.type for field in msgspec.structs.fields(mirror)}
+
+
+def _show(schema: Any) -> None:
+    """Let what is `Shown` win over our limits, which are only wider."""
+    if isinstance(schema, dict):
+        schema.update(schema.pop(SHOWN, {}))
+    if type(schema) in _NESTED:
+        for each in schema.values() if isinstance(schema, dict) else schema:
+            _show(each)
 
 
 def _leave_out(names: Collection[str], schema: Schema) -> None:

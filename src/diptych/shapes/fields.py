@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from diptych.errors import ConfigurationError
+from diptych.shapes.shown import Shown
 
 CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
 _LEAVES: Final = frozenset(
@@ -84,7 +85,7 @@ def is_union(tp: Any) -> bool:
 
 
 def unwrap(tp: Any) -> tuple[Any, tuple[Meta, ...]]:
-    """The type under `Annotated`, `NewType`, `Final` and type aliases, and msgspec's limits on it.
+    """The type under `Annotated`, `NewType`, `Final` and type aliases, and what is said of it.
 
     Other metadata is for others and is passed over.
     """
@@ -92,7 +93,8 @@ def unwrap(tp: Any) -> tuple[Any, tuple[Meta, ...]]:
     while True:
         if get_origin(tp) is Annotated:
             tp, *extra = get_args(tp)
-            metas += tuple(meta for meta in extra if isinstance(meta, Meta))
+            shown = (each.meta if isinstance(each, Shown) else each for each in extra)
+            metas += tuple(each for each in shown if isinstance(each, Meta))
         elif get_origin(tp) is Final:
             (tp,) = get_args(tp)
         elif type(tp).__name__ == "TypeAliasType":  # `type X = ...`, which 3.11 does not have

@@ -208,8 +208,8 @@ def house(**options: Any) -> Application:
         answer(ListDoors, list_doors, reads=[door_view]),
         answer(CountDoors, count_doors, reads=[door_view]),
     ]
-    parts: dict[str, Any] = {"write": [doors], "views": [door_view], "queries": queries}
-    return Application(log="memory://", **{**parts, **options})
+    parts: dict[str, Any] = {"log": "memory://", "write": [doors], "views": [door_view]}
+    return Application(**{**parts, "queries": queries, **options})
 
 
 @dataclass
