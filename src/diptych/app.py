@@ -17,7 +17,7 @@ from diptych.log import Log
 from diptych.operations import Operations
 from diptych.read.bus import TIMEOUT, OnTimeout
 from diptych.read.database import ReadDatabase
-from diptych.read.model import ReadModel
+from diptych.read.group import models_of
 from diptych.read.projection import Projection
 from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness
@@ -92,9 +92,8 @@ class Application:
         self._parts = Parts(tuple(write), self._store, self._clock, tuple(middleware))
         self.telemetry = tuple(telemetry)
         self._left = self._parts.observed_by(self.telemetry)
-        models: tuple[ReadModel, ...] = (*views, *projections)
+        models = models_of(views, projections)
         self.names = tuple(model.name for model in models)
-        self._answered = frozenset(each.query for each in queries)
         self._right = ReadSide(
             store=self._store,
             database=self._database,
@@ -102,6 +101,7 @@ class Application:
             models=models,
             queries=queries,
         )
+        self._answered = frozenset(each.query for each in queries)
         followed = (family for model in models for family in model.families)
         self._flow = FlowSide(reactions, store=self._store, clock=self._clock, taken=self.names)
         self.operations = Operations(self._right, self._flow, scratch=backends.open_scratch)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from diptych.codec import Events
 from diptych.errors import ConfigurationError, InvalidInput
+from diptych.listed import listed
 from diptych.messages import RecordedEvent
 from diptych.store.cursors import Limits
 from diptych.store.limits import check_name
@@ -66,7 +67,8 @@ class Reaction(Generic[E]):
         parked_streams: int = 100,
         parked_events: int = 10_000,
     ) -> None:
-        self.name, self.families, self.handle = name, tuple(events), handle
+        self.name, self.handle = name, handle
+        self.families = listed("events", events, Events, write="Events(...)")
         self.start, self.on_error = start, on_error
         self.attempts, self.timeout, self.concurrency = attempts, timeout, concurrency
         self.limits = Limits(parked_streams, parked_events)

@@ -18,6 +18,7 @@ from diptych.flow.reaction import Reaction
 from diptych.flow.reactor import GRACE
 from diptych.flow.status import Looking, ParkedStream, ReactionStatus
 from diptych.flow.working_off import work_off
+from diptych.listed import listed
 from diptych.store.contract import START, EventStore
 from diptych.store.cursors import Cursor, Cursors, Discard, Parked, cursors_of
 
@@ -42,6 +43,7 @@ class FlowSide:
         lease_ttl: float = TTL,
         grace: float = GRACE,
     ) -> None:
+        reactions = listed("reactions", reactions, Reaction, write="Reaction(...)")
         self.reactions = {reaction.name: reaction for reaction in reactions}
         if len(self.reactions) < len(reactions):
             raise ConfigurationError("two reactions have one name: each has a cursor of its own")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final, Generic, Literal, TypeVar
 
 from diptych.errors import ConfigurationError, NoHandler
+from diptych.listed import listed
 from diptych.read.consistency import Consistency, newer
 from diptych.read.database import ReadDatabase, Snapshot, Standing, Wanted
 from diptych.read.missing import Asked, Missing, missing_of
@@ -66,7 +67,7 @@ class QueryBus:
         self._handlers: dict[type, QueryHandler] = {}
         self._database = database
         self._bound: dict[tuple[str, int], Bound] = {}
-        for handler in handlers:
+        for handler in listed("queries", handlers, QueryHandler, write="answer(...)"):
             self._register(handler)
 
     async def ask(

@@ -6,7 +6,7 @@ revision, which is made anew as a whole when any of them changes. The group has 
 root, the view that is folded from events; to operators it is that view.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from diptych.errors import ConfigurationError
+from diptych.listed import listed
 from diptych.read.bound_view import BoundView
 from diptych.read.database import Loading, Transaction
 from diptych.read.model import Aside, Decoded, ReadModel, Write, together
+from diptych.read.projection import Projection
 from diptych.read.table import ViewTable
 from diptych.read.view import View
 from diptych.rules.fingerprint import fingerprint
@@ -92,6 +94,14 @@ class BoundGroup:
             writes.append(applied.write)
             changes[view] = applied.changes
         return together(writes)
+
+
+def models_of(
+    views: Iterable[View[Any]], projections: Iterable[Projection]
+) -> tuple[ReadModel, ...]:
+    """All that an application has. Raises ConfigurationError: something else is among them."""
+    found: tuple[ReadModel, ...] = listed("views", views, View, write="View(...)")
+    return (*found, *listed("projections", projections, Projection, write="Projection(...)"))
 
 
 def grouped(models: Sequence[ReadModel]) -> tuple[ReadModel, ...]:

@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from diptych.codec import Events
 from diptych.errors import ConfigurationError
+from diptych.listed import listed
 from diptych.messages import RecordedEvent
 from diptych.read.database import Loading, Transaction, Wanted
 from diptych.read.table import ViewTable, check_table_name
@@ -154,7 +155,7 @@ class ReadModel(ABC):
         self.rebuild: Rebuild = rebuild
         if rebuild not in get_args(Rebuild):
             raise ConfigurationError(f"{self!r}: rebuild= is one of {get_args(Rebuild)}")
-        self.families = tuple(events)
+        self.families = listed("events", events, Events, write="Events(...)")
         self.max_lag = max_lag
         self.partitions, self.parks = partitions, parks
         self._parts, self._version, self._shape = rule, version, shape

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar, get_type_hints
 
 from diptych.errors import ConfigurationError
+from diptych.listed import listed
 from diptych.read.hints import answer_hint, fits, shown
 from diptych.read.model import ReadModel
 from diptych.read.rows import Rows
@@ -90,9 +91,10 @@ def answer(
         raise ConfigurationError(f"{query!r} is not a query: write class X(Query[Answer])")
     call: Callable[[Any, Rows], Awaitable[Any]] = handler if callable(handler) else handler.handle
     _check(query, call)
-    if not reads or not all(isinstance(each, ReadModel) for each in reads):
+    models = listed("reads", reads, ReadModel, write="view")
+    if not models:
         raise ConfigurationError(f"answer({query.__qualname__}): reads= lists views, at least one")
-    return QueryHandler(query, call, tuple(reads))
+    return QueryHandler(query, call, models)
 
 
 def _check(query: type, handler: Callable[..., object]) -> None:

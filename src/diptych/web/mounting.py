@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diptych.app import Application
 from diptych.errors import ConfigurationError
+from diptych.listed import listed
 from diptych.web.identity import Allow
 from diptych.web.routes import PARAMETER, Route
 
@@ -65,10 +66,10 @@ def policies(
 ) -> dict[type, Allow[Any]]:
     """One policy for each type of message, however it comes.
 
-    Raises: ConfigurationError: a type has two.
+    Raises: ConfigurationError: a type has two, or something else is among the routes.
     """
     found = dict(others)
-    for route in routes:
+    for route in listed("routes", routes, Route, write="command_route(...) or query_route(...)"):
         if route.allow is not None and found.setdefault(route.message, route.allow) != route.allow:
             name = route.message.__qualname__
             raise ConfigurationError(f"two policies for {name}: give allow= once for each type")

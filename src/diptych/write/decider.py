@@ -91,7 +91,11 @@ class Decider(Generic[C, S, E]):
         commands: Sequence[type[C]] | None = None,
         snapshot_every: int | None = None,
     ) -> None:
+        if not isinstance(events, Events):
+            raise ConfigurationError("Decider takes a family: write Decider(Events(...), ...)")
         self.events = events
+        if not callable(initial):
+            raise ConfigurationError(f"{self!r}: initial= makes a state: write initial=lambda: ...")
         self.initial = initial
         self.evolve = evolve
         self.decide: Decide[C, S, E] = _with_envelope(decide)
