@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final
 
 import httpx
 
@@ -16,6 +16,8 @@ from tests.servers import forks
 from tests.servers.processes import children_of, words_of
 
 ROOT = Path(__file__).parents[2]
+_PATIENCE: Final = 30.0
+"""Seconds, where the machine has other things to do, too."""
 
 
 class Process:
@@ -50,6 +52,12 @@ class Process:
                 raise AssertionError(f"the service did not start: {self._printed.read_text()}")
             time.sleep(0.02)
 
+    def get(self, path: str, **asked: Any) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=_PATIENCE, **asked)
+
+    def post(self, path: str, **asked: Any) -> httpx.Response:
+        return httpx.post(self.url + path, timeout=_PATIENCE, **asked)
+
     def kill(self) -> None:
         """As `kill -9`."""
         self._end(signal.SIGKILL)
@@ -63,7 +71,7 @@ class Process:
         """Ctrl-C in a terminal: SIGINT to the process and to all that it started."""
         assert self._running is not None
         os.killpg(self._running.pid, signal.SIGINT)
-        return self._running.wait(timeout=20), self._printed.read_text()
+        return self._running.wait(timeout=_PATIENCE), self._printed.read_text()
 
     def workers(self) -> list[int]:
         """The process ids of its web workers."""
@@ -79,7 +87,7 @@ class Process:
             return
         self._running.terminate()
         try:
-            self._running.wait(timeout=20)
+            self._running.wait(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -87,7 +95,7 @@ class Process:
         assert self._running is not None
         assert self._running.poll() is None, f"it had ended: {self._printed.read_text()}"
         self._running.send_signal(number)
-        return self._running.wait(timeout=20)
+        return self._running.wait(timeout=_PATIENCE)
 
     def _ready(self) -> bool:
         printed = re.search(r"http://127\.0\.0\.1:(\d+)", self._printed.read_text())
@@ -100,7 +108,7 @@ class Process:
             return False
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = _PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be in time"

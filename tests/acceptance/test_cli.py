@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from diptych import EventData
@@ -83,9 +82,9 @@ def test_views_are_built_before_the_web_processes_come(filled: Databases, tmp_pa
     ]
     with process(tmp_path / "web", DIPTYCH_PROJECT="off", **urls(filled)) as web:
         web.start()
-        found = httpx.get(f"{web.url}/orders/search").json()
+        found = web.get("/orders/search").json()
         assert found["total"] == ORDERS
-        customer = httpx.get(f"{web.url}/customers/{found['items'][0]['customer_id']}")
+        customer = web.get(f"/customers/{found['items'][0]['customer_id']}")
         assert customer.status_code == 200, customer.text
 
 
@@ -115,9 +114,9 @@ def test_the_web_answers_what_another_process_projects(
     with projector(databases) as running, process(tmp_path / "web", **settings) as web:
         web.start()
         for _ in range(10):
-            created = httpx.post(f"{web.url}/orders", json=new_order())
+            created = web.post("/orders", json=new_order())
             token = {"Diptych-Token": created.headers["diptych-token"]}
-            seen = httpx.get(f"{web.url}{created.headers['location']}", headers=token)
+            seen = web.get(f"{created.headers['location']}", headers=token)
             assert (seen.status_code, seen.headers.get("diptych-stale")) == (200, None)
         status = diptych(databases, "status", FACTORY)
         assert f"/{running.pid}" in status.stdout
@@ -147,11 +146,11 @@ def test_when_one_is_killed_another_takes_over(databases: Databases, tmp_path: P
         killed.wait()
         with process(tmp_path / "web", **settings) as web:
             web.start()
-            created = httpx.post(f"{web.url}/orders", json=new_order())
+            created = web.post("/orders", json=new_order())
             token = {"Diptych-Token": created.headers["diptych-token"]}
 
             def is_there() -> bool:
-                answer = httpx.get(f"{web.url}{created.headers['location']}", headers=token)
+                answer = web.get(f"{created.headers['location']}", headers=token)
                 return answer.status_code == 200 and "diptych-stale" not in answer.headers
 
             until(is_there)

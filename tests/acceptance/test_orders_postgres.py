@@ -26,14 +26,14 @@ def service(tmp_path: Path, postgres_url: str) -> Iterator[Process]:
 
 
 def create(service: Process) -> httpx.Response:
-    answer = httpx.post(f"{service.url}/orders", json=new_order())
+    answer = service.post("/orders", json=new_order())
     assert answer.status_code == 201, answer.text
     return answer
 
 
 def read(service: Process, created: httpx.Response) -> httpx.Response:
     token = {"Diptych-Token": created.headers["diptych-token"]}
-    return httpx.get(f"{service.url}{created.headers['location']}", headers=token)
+    return service.get(f"{created.headers['location']}", headers=token)
 
 
 def parts(service: Process) -> list[int]:
@@ -73,7 +73,7 @@ def _create_in_spite_of_kills(service: Process) -> httpx.Response:
     key = {"Idempotency-Key": os.urandom(8).hex()}
     while True:
         try:
-            answer = httpx.post(f"{service.url}/orders", json=new_order(), headers=key)
+            answer = service.post("/orders", json=new_order(), headers=key)
         except httpx.TransportError:
             continue
         assert answer.status_code == 201, answer.text

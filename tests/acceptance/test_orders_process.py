@@ -20,7 +20,7 @@ def service(tmp_path: Path) -> Iterator[Process]:
 
 
 def create(service: Process) -> str:
-    answer = httpx.post(f"{service.url}/orders", json=new_order())
+    answer = service.post("/orders", json=new_order())
     assert answer.status_code == 201
     location: str = answer.headers["location"]
     return location
@@ -37,7 +37,7 @@ def test_it_stops_cleanly_and_says_what_it_promised(service: Process, tmp_path: 
     assert "Traceback" not in output
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     service.start()
-    assert httpx.get(f"{service.url}{location}").json()["status"] == "open"
+    assert service.get(f"{location}").json()["status"] == "open"
 
 
 def test_what_was_acknowledged_survives_a_kill(service: Process) -> None:
@@ -47,7 +47,7 @@ def test_what_was_acknowledged_survives_a_kill(service: Process) -> None:
         locations += [create(service) for _ in range(5)]
         service.kill()
         service.start()
-    found = httpx.get(f"{service.url}/orders/search").json()
+    found = service.get("/orders/search").json()
     assert [f"/orders/{order['order_id']}" for order in found["items"]] == locations[::-1]
 
 
@@ -58,7 +58,7 @@ def test_the_read_database_is_built_again_from_the_log(service: Process, tmp_pat
     for file in (tmp_path / "data").glob("read.db*"):
         file.unlink()
     service.start()
-    assert httpx.get(f"{service.url}{location}").json()["total_amount"] == "7.00"
+    assert service.get(f"{location}").json()["total_amount"] == "7.00"
 
 
 def test_answers_do_not_wait_for_acknowledgements(service: Process) -> None:

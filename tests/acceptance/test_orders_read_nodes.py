@@ -136,18 +136,16 @@ def test_a_node_that_lost_its_file_is_built_again_while_the_others_answer(
             file.unlink()
         one.start()
         token = {"Diptych-Token": created[-1].headers["diptych-token"]}
-        answers = [
-            httpx.get(f"{one.url}{each.headers['location']}", headers=token) for each in created
-        ]
+        answers = [one.get(f"{each.headers['location']}", headers=token) for each in created]
         assert {answer.status_code for answer in answers} == {200}
         assert _search(one, token) == _search(two, token)
 
 
 def _create(node: Process) -> httpx.Response:
-    answer = httpx.post(f"{node.url}/orders", json=new_order())
+    answer = node.post("/orders", json=new_order())
     assert answer.status_code == 201
     return answer
 
 
 def _search(node: Process, token: dict[str, str]) -> Any:
-    return httpx.get(f"{node.url}/orders/search", headers=token).json()
+    return node.get("/orders/search", headers=token).json()

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.acceptance.process import ROOT, Process, process, run_module, start_module
@@ -49,8 +48,8 @@ def test_the_verification_finds_what_is_wrong(service: Process, invoices: Path) 
     service.start()
     replayed = run_module("examples.orders.replay", str(invoices), "--url", service.url)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    [order] = httpx.get(f"{service.url}/orders/search?page_size=1&status=open").json()["items"]
-    httpx.post(f"{service.url}/orders/{order['order_id']}/ship")
+    [order] = service.get("/orders/search?page_size=1&status=open").json()["items"]
+    service.post(f"/orders/{order['order_id']}/ship")
     verified = run_module("examples.orders.verify", str(invoices), "--url", service.url)
     assert verified.returncode == 1
     assert "status: expected open, the service says shipped" in verified.stdout
@@ -107,6 +106,6 @@ def _wait_for_orders(service: Process, wanted: int) -> None:
 
 
 def _count(service: Process) -> int:
-    answer = httpx.get(f"{service.url}/orders/search", params={"page_size": 1})
+    answer = service.get("/orders/search", params={"page_size": 1})
     found: int = answer.json()["total"]
     return found

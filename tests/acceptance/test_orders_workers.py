@@ -23,14 +23,14 @@ def service(tmp_path: Path) -> Iterator[Process]:
 
 def create(service: Process) -> httpx.Response:
     """On a connection of its own, so that any worker may get it."""
-    answer = httpx.post(f"{service.url}/orders", json=new_order())
+    answer = service.post("/orders", json=new_order())
     assert answer.status_code == 201, answer.text
     return answer
 
 
 def read(service: Process, created: httpx.Response) -> httpx.Response:
     token = {"Diptych-Token": created.headers["diptych-token"]}
-    return httpx.get(f"{service.url}{created.headers['location']}", headers=token)
+    return service.get(f"{created.headers['location']}", headers=token)
 
 
 def test_what_one_worker_wrote_another_reads_with_its_token(service: Process) -> None:
@@ -42,7 +42,7 @@ def test_what_one_worker_wrote_another_reads_with_its_token(service: Process) ->
 def test_one_key_takes_effect_once_whoever_gets_it(service: Process) -> None:
     def send(_: int) -> httpx.Response:
         key = {"Idempotency-Key": "the-only-one"}
-        return httpx.post(f"{service.url}/orders", json=new_order(), headers=key)
+        return service.post("/orders", json=new_order(), headers=key)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(send, range(16)))

@@ -44,6 +44,8 @@ from tests.integration.accounts import (
     reading,
 )
 
+LONG = timedelta(seconds=30)
+
 
 async def append_raw(store: EventStore, event_type: str, data: bytes) -> int:
     event = EventData(event_type, data, uuid4())
@@ -86,7 +88,7 @@ async def test_all_events_before_the_one_that_stops_it_are_applied(
     poison = await append(store, Deposited(account_id, -1), Deposited(account_id, 1))
     async with reading(store, path=tmp_path / "read.db") as side:
         with pytest.raises(ProjectionStopped) as stopped:
-            await side.reached(poison.position, timeout=timedelta(seconds=5))
+            await side.reached(poison.position, timeout=LONG)
         assert stopped.value.position == token.position + 1
         assert stopped.value.projection == "accounts"
         assert projector_of(side).point.position == token.position
@@ -111,7 +113,7 @@ async def test_after_a_fix_a_stopped_view_goes_on_where_it_stopped(
     broken = account_view(version="1")
     async with reading(store, path=tmp_path / "read.db", models=[broken], queries=[]) as side:
         with pytest.raises(ProjectionStopped):
-            await side.reached(poison.position, timeout=timedelta(seconds=5))
+            await side.reached(poison.position, timeout=LONG)
 
     def forgiving(
         row: Account | None, event: AccountEvent, recorded: RecordedEvent
@@ -147,7 +149,7 @@ async def test_an_event_that_cannot_be_decoded_stops_the_view_and_is_named(
         token = await append(store, Opened(uuid4(), "Ann"))
         position = await append_raw(store, event_type, data)
         with pytest.raises(ProjectionStopped, match=reason) as stopped:
-            await side.reached(position, timeout=timedelta(seconds=5))
+            await side.reached(position, timeout=LONG)
         assert stopped.value.position == position
         assert len(await all_accounts(side, token)) == 1
         readiness = await side.readiness()
@@ -164,7 +166,7 @@ async def test_a_row_with_another_key_stops_the_view(store: MemoryEventStore) ->
     async with reading(store, models=[view], queries=[]) as side:
         token = await append(store, Opened(uuid4(), "Ann"))
         with pytest.raises(ProjectionStopped, match="another key"):
-            await side.reached(token.position, timeout=timedelta(seconds=5))
+            await side.reached(token.position, timeout=LONG)
 
 
 async def test_a_row_that_does_not_fit_its_columns_stops_the_view(
@@ -179,7 +181,7 @@ async def test_a_row_that_does_not_fit_its_columns_stops_the_view(
     async with reading(store, models=[view], queries=[]) as side:
         token = await append(store, Opened(uuid4(), "Ann"))
         with pytest.raises(ProjectionStopped, match="owner: must not contain NUL"):
-            await side.reached(token.position, timeout=timedelta(seconds=5))
+            await side.reached(token.position, timeout=LONG)
 
 
 async def test_a_full_disk_is_waited_for(
@@ -187,7 +189,7 @@ async def test_a_full_disk_is_waited_for(
 ) -> None:
     """And nothing is missing afterwards."""
     async with reading(store) as side:
-        await side.reached(0, timeout=timedelta(seconds=5))
+        await side.reached(0, timeout=LONG)
         driver = side._database._open.writer.driver  # type: ignore[attr-defined]
         pages = driver.execute("PRAGMA page_count").fetchone()[0]
         driver.execute(f"PRAGMA max_page_count = {pages}")
@@ -206,7 +208,7 @@ async def test_a_locked_database_is_waited_for_without_blocking_the_loop(
     async with reading(store, path=path) as side:
         account_id = uuid4()
         seen = await append(store, Opened(account_id, "Ann"))
-        await side.reached(seen.position, timeout=timedelta(seconds=5))
+        await side.reached(seen.position, timeout=LONG)
         other = sqlite.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         token = await append(store, Deposited(account_id, 5))
@@ -240,5 +242,5 @@ async def test_a_project_that_returns_no_row_of_the_view_stops_it(
     async with reading(store, models=[account_view(project=wrong)], queries=[]) as side:
         poison = await append(store, Deposited(uuid4(), 1))
         with pytest.raises(ProjectionStopped, match="row: must be a Account") as stopped:
-            await side.reached(poison.position, timeout=timedelta(seconds=5))
+            await side.reached(poison.position, timeout=LONG)
         assert stopped.value.position == poison.position
