@@ -1,6 +1,7 @@
 """`Events`: the event types of one category, from objects to stored bytes and back."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
@@ -129,6 +130,9 @@ class Events(Generic[E_co]):
         old = Upcasters.of(self.upcasters, known.keys())
         self._several = old.splitters(known)
         self._decoders = self._readers({**known, **old.readers(known)})
+        self._quick: dict[str, Read[E_co]] = {
+            name: json_codec(tp).read for tp, name in self.names.items()
+        }
 
     def __repr__(self) -> str:
         return f"Events({self.category!r})"
@@ -193,6 +197,10 @@ class Events(Generic[E_co]):
         if self._several:
             every = self.decode_all
             return [(recorded, event) for recorded in batch for event in every(recorded)]
+        if not self.ignored:
+            quick = self._quick
+            with suppress(Exception):  # what it is, is found out below
+                return [(recorded, quick[recorded.type](recorded.data)) for recorded in batch]
         one = self._one
         return [(recorded, event) for recorded in batch if (event := one(recorded)) is not None]
 

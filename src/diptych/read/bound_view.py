@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -165,17 +164,23 @@ class BoundView(Generic[Row]):
         values = self._key_values(key[1], CANONICAL)
         return partition_of(key[0], values, partitions=part.of) == part.number
 
-    def _driver_keys(self, batch: Batch) -> list[DriverValues]:
-        found: list[DriverValues] = []
-        for slot, key in enumerate(batch.keys):
-            try:
-                found.append(self.driver_key(*key))
-            except InvalidInput as error:
-                recorded, _ = batch.steps[batch.slots.index(slot)]
-                over = self.rule.origin is not own_key
-                origin = self._origin(batch, slot) if over else None
-                raise Unapplied(recorded.position, key=origin) from error
-        return found
+    def _driver_keys(self, batch: Batch) -> Sequence[DriverValues]:
+        if len(self.table.key) == 1:
+            values = self.layout.column(
+                self.table.key[0], [key[1] for key in batch.keys], self.dialect
+            )
+            if values is not None:
+                return list(zip([key[0] for key in batch.keys], values, strict=True))
+        return [self._checked_driver_key(batch, slot) for slot in range(len(batch.keys))]
+
+    def _checked_driver_key(self, batch: Batch, slot: int) -> DriverValues:
+        try:
+            return self.driver_key(*batch.keys[slot])
+        except InvalidInput as error:
+            recorded, _ = batch.steps[batch.slots.index(slot)]
+            over = self.rule.origin is not own_key
+            origin = self._origin(batch, slot) if over else None
+            raise Unapplied(recorded.position, key=origin) from error
 
     def _origin(self, batch: Batch, slot: int) -> Key:
         """The key of the root view whose event the last step of a slot is."""
@@ -185,12 +190,15 @@ class BoundView(Generic[Row]):
         return batch.keys[slot]
 
     async def _load(self, snapshot: Loading, batch: Batch, keys: Sequence[DriverValues]) -> None:
-        slot_of = {key: slot for slot, key in enumerate(batch.keys)}
         versions: list[Any] = [None] * len(batch.keys)
         unknown = self._recall(batch, keys, versions)
+        slot_of: dict[Key, int] = {}
         for part in slices(len(unknown)):
             await breathe(part)
-            for tenant, *values, version in await snapshot.load(self.table, unknown[part]):
+            loaded = await snapshot.load(self.table, unknown[part])
+            if loaded and not slot_of:
+                slot_of = {key: slot for slot, key in enumerate(batch.keys)}
+            for tenant, *values, version in loaded:
                 row = self.layout.row(values, self.dialect)
                 key: Key = (str(tenant), self.rule.row_key(row))
                 slot = slot_of[key]
@@ -279,8 +287,7 @@ class BoundView(Generic[Row]):
 
     def _text(self, row: Row, before: Row | None) -> str | None:
         """None if it is as it was."""
-        get = attrgetter(*self.search)
-        if before is not None and get(before) == get(row):
+        found = [getattr(row, name) for name in self.search]
+        if before is not None and found == [getattr(before, name) for name in self.search]:
             return None
-        found: Any = get(row) if len(self.search) > 1 else (get(row),)
         return normalised("\n".join(text for text in found if text))

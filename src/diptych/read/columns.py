@@ -161,6 +161,14 @@ class RowLayout(Generic[Row]):
             return [self.values(row, dialect) for row in rows]
         return list(zip(*columns, strict=True))
 
+    def column(self, name: str, values: list[Any], dialect: sa.Dialect) -> Sequence[object] | None:
+        """What the driver takes for one field of many rows; None if a value does not fit."""
+        writers = self._writers.get(dialect.name) or self._prepare_writers(dialect.name)
+        try:
+            return _column(values, *writers[self.names.index(name)])
+        except Unfit:
+            return None
+
     def row(self, values: Sequence[object], dialect: sa.Dialect) -> Row:
         """The row whose `values` the driver gave back. A pydantic model is not validated again."""
         readers = self._readers.get(dialect.name) or self._prepare_readers(dialect.name)

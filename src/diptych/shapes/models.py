@@ -50,6 +50,8 @@ class ModelCodec(Generic[M]):
     def decode(self, data: bytes) -> M:
         return validated(self._model, data, root="value")
 
+    read = decode
+
 
 def model_json(value: Model) -> bytes:
     exact(value)

@@ -45,6 +45,10 @@ class JsonCodec(Protocol[T]):
         """Raises: InvalidInput, LimitExceeded name the first field that does not fit."""
         ...
 
+    def read(self, data: bytes, /) -> T:
+        """`decode` in a hurry: what does not fit raises anything."""
+        ...
+
 
 @overload
 def json_codec(tp: type[T]) -> JsonCodec[T]: ...
@@ -77,6 +81,7 @@ class _MirrorCodec(Generic[T]):
         self._lower = mirrors.lower if mirrors.choices else None
         self._lift = mirrors.lift if mirrors.choices else None
         self._read = decoder_of(mirrors.root if mirrors.choices else tp).decode
+        self.read: Callable[[bytes], T] = self.decode if mirrors.choices else self._read
         self._reread = decoder_of(mirrors.root).decode if mirrors.unordered else None
 
     def encode(self, value: T) -> bytes:
