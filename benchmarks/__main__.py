@@ -10,6 +10,7 @@ from benchmarks import (
     figures,
     folding,
     http,
+    live,
     memory,
     postgres_commands,
     postgres_folding,
@@ -28,6 +29,7 @@ SQLITE = {
     "folding": folding,
     "waiting": waiting,
     "http": http,
+    "live": live,
     "memory": memory,
 }
 POSTGRES = {

@@ -19,9 +19,9 @@ WARM = 0.4
 _PAGE = resource.getpagesize()
 
 
-def resident() -> float:
-    """Megabytes of this process in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6
+def resident(pid: int | str = "self") -> float:
+    """Megabytes of a process, by default this one, in memory now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
 
 
 async def project(folder: Path) -> float:
