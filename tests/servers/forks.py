@@ -156,4 +156,5 @@ def _run(
     os.environ.update(environment)
     arm_from_environment(environment.get("DIPTYCH_FAILPOINTS", ""))
     sys.argv = [module, *arguments]
+    sys.modules.pop(module, None)  # it may be imported already, of which `runpy` would warn
     runpy.run_module(module, run_name="__main__", alter_sys=True)
