@@ -1,6 +1,7 @@
 """Reactions: each event at least once, in order for its stream, streams side by side."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from diptych.errors import ConfigurationError
 from diptych.flow.reaction import Reaction, effect_id
 from diptych.flow.status import ReactionState
 from diptych.messages import RecordedEvent
+from diptych.read.view import View
 from diptych.store.contract import EventStore, Point
 from diptych.store.cursors import cursors_of
 from diptych.store.memory import MemoryEventStore
@@ -227,6 +229,39 @@ async def test_an_application_runs_reactions_that_dispatch_and_answers_without_t
         (found,) = await app.operations.reactions()
         assert (found.state, found.lag > timedelta(0)) == (ReactionState.WAITING, True)
     assert len(world.done) == 2
+
+
+@dataclass(frozen=True)
+class Length:
+    order: str
+    events: int
+
+
+def lengthen(row: Length | None, event: Placed | Shipped, recorded: RecordedEvent) -> Length:
+    return Length(event.order, row.events + 1 if row else 1)
+
+
+async def test_views_that_are_built_or_rebuilt_handle_nothing(store: MemoryEventStore) -> None:
+    """Neither in the process that runs the reaction, nor in an operator's."""
+    world = World()
+    lengths = View("lengths", events=[order_events], row=Length, key="order", project=lengthen)
+    async with Application(log=store, views=[lengths], reactions=[mail(world)]) as app:
+        await place(store, "order-1", 3)
+        await app.caught_up()
+        await soon(lambda: len(world.done) == 3)
+        await app.operations.rebuild(["lengths"])
+        await app.operations.rebuild_key("lengths", "1")
+        assert (await app.operations.audit("lengths")).rows == 1
+        await place(store, "order-2")
+        await soon(lambda: len(world.done) == 4)
+    assert world.attempts == [("order-1", 1), ("order-1", 2), ("order-1", 3), ("order-2", 1)]
+    await store.open()
+    operator = Application(log=store, views=[lengths], reactions=[mail(world)])
+    operator.operating = True
+    async with operator:
+        await place(store, "order-2")
+        await operator.operations.rebuild(["lengths"])
+    assert len(world.attempts) == 4
 
 
 async def test_an_effect_id_is_the_same_for_each_delivery_and_another_for_each_reaction(
