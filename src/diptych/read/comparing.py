@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 
 import sqlalchemy as sa
 
-from diptych.read.database import ReadDatabase
+from diptych.read.database import ReadDatabase, Snapshot
 from diptych.read.keyed_rows import Found, FullKey, KeyedRows, Values, is_readable, plain_key
 from diptych.read.model import Key, ReadModel
 from diptych.read.place import Place, place_in
@@ -117,23 +117,29 @@ class Live:
         self._view, self._model, self._partition = view, model, partition
         self._database = database
         self._rows: dict[int, KeyedRows] = {}
-        self.is_over = view.source is not None
+        self._place: Place | None = None
         self._bound = view.bind(0, database.dialect, partition=partition)
 
     async def read(self, asked: Asked) -> tuple[Place, Found]:
         """Rows and place, of one snapshot. The rows may be those of other partitions too."""
         async with self._database.snapshot([self._model.wanted], projecting=True) as snapshot:
-            place = await place_in(snapshot, self._model, self._partition or 0)
+            place = await self._place_in(snapshot)
             rows = self._of(place.slot.revision)
             return place, rows.of(await snapshot.execute(asked(rows)))
 
     async def count(self) -> int:
         """Of all partitions."""
         async with self._database.snapshot([self._model.wanted], projecting=True) as snapshot:
-            place = await place_in(snapshot, self._model, self._partition or 0)
+            place = await self._place_in(snapshot)
             found = await snapshot.execute(self._of(place.slot.revision).count())
         rows: int = found[0].rows
         return rows
+
+    async def _place_in(self, snapshot: Snapshot) -> Place:
+        part, over = self._partition or 0, self._view.source is not None
+        known = self._place
+        self._place = await place_in(snapshot, self._model, partition=part, over=over, known=known)
+        return self._place
 
     def is_ours(self, key: Key) -> bool:
         return self._bound.is_ours(key)
@@ -235,17 +241,11 @@ class Comparing:
         self._tally.compare(key, names=self._names, expected=expected, found=found)
 
     def _settled(self, key: FullKey, expected: Values, found: Values) -> Values:
-        """What is there, but for what may be otherwise after a retry or a discard.
-
-        A row of a view over a view gets what a retry makes of the row below when it is retried, so
-        its last event may have come before others. A discarded event is seen without effect.
-        """
-        *fields, position, version = found
-        if self._live.is_over:
-            position = expected[-2]
+        """What is there, but for its version after a discard: those events are seen without
+        effect."""
         if self.place.skips.discarded and self._live.key_id(key) in self.place.skips.discarded:
-            version = expected[-1]
-        return (*fields, position, version)
+            return (*found[:-1], expected[-1])
+        return found
 
     def _is_ours(self, key: FullKey) -> bool:
         return not is_readable(key) or self._live.is_ours(plain_key(key))

@@ -17,7 +17,7 @@ from diptych.errors import ConfigurationError
 from diptych.listed import listed
 from diptych.read.bound_view import BoundView
 from diptych.read.database import Loading, Transaction
-from diptych.read.model import Aside, Decoded, ReadModel, Write, together
+from diptych.read.model import Aside, Bound, Decoded, ReadModel, Write, together
 from diptych.read.projection import Projection
 from diptych.read.table import ViewTable
 from diptych.read.view import View
@@ -102,6 +102,13 @@ def models_of(
     """All that an application has. Raises ConfigurationError: something else is among them."""
     found: tuple[ReadModel, ...] = listed("views", views, View, write="View(...)")
     return (*found, *listed("projections", projections, Projection, write="Projection(...)"))
+
+
+def root_of(bound: Bound) -> BoundView[Any] | None:
+    """The view that is folded from events, whose keys are parked; a projection has none."""
+    if isinstance(bound, BoundGroup):
+        return next(iter(bound.views.values()))
+    return bound if isinstance(bound, BoundView) else None
 
 
 def grouped(models: Sequence[ReadModel]) -> tuple[ReadModel, ...]:

@@ -60,6 +60,14 @@ MIGRATIONS: Final[Mapping[int, Sequence[sa.TextClause]]] = {
             " discarded_at TEXT NOT NULL, PRIMARY KEY (revision, key_id, first_position))"
         ),
     ),
+    3: (
+        sa.text(
+            "CREATE TABLE diptych_retries ("
+            "revision INTEGER NOT NULL, acts BIGINT NOT NULL, after BIGINT NOT NULL,"
+            " key_id TEXT NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL,"
+            " positions TEXT NOT NULL, PRIMARY KEY (revision, acts))"
+        ),
+    ),
 }
 
 

@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
-from diptych.errors import HistoryDiverged, NotParked, ViewChanging
+from diptych.errors import NotParked, ViewChanging
 from diptych.messages import RecordedEvent
 from diptych.read.acting import act
-from diptych.read.bound_view import BoundView
-from diptych.read.database import Slot, Snapshot, Transaction
-from diptych.read.group import BoundGroup
+from diptych.read.database import Checkpoint, Slot, Snapshot, Transaction
+from diptych.read.group import root_of
 from diptych.read.keytext import KeyText
 from diptych.read.means import Means
 from diptych.read.model import Bound, ReadModel
 from diptych.read.parking import count, key_id
+from diptych.read.recalling import recalled
 from diptych.read.schema import BUILDING, PARKED_EVENTS, PARKED_KEYS, REVISIONS, SERVING
-from diptych.store.contract import EventStore, Point
-
-_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class Lot:
     def __init__(self, model: ReadModel, revision: int, means: Means) -> None:
         self.model, self.revision, self.means = model, revision, means
         self.bound: Bound = model.bind(revision, means.database.dialect)
-        self.root = _root(self.bound)
+        self.root = root_of(self.bound)
         self.text = None if self.root is None else KeyText(self.root.layout, self.root.table)
 
     def stored_key(self, key: object) -> str:
@@ -108,43 +105,23 @@ class Lot:
 
     async def events(self, positions: Sequence[int], *, tenant: str) -> list[RecordedEvent]:
         """From the log. Raises: HistoryDiverged: it does not have them."""
-        found: list[RecordedEvent] = []
-        while len(found) < len(positions):
-            part = await self._part(positions[len(found) :], tenant=tenant)
-            found.extend(part)
-        return found
-
-    async def _part(self, wanted: Sequence[int], *, tenant: str) -> list[RecordedEvent]:
-        """As many of them as one page has, the first at least."""
-        store: EventStore = self.means.store
-        page = await store.read(
-            after=Point(wanted[0] - 1),
-            limit=min(len(wanted), _PAGE),
-            categories=self.model.categories,
-            tenant=tenant,
-        )
-        there = {event.position: event for event in page.events}
-        if wanted[0] not in there:
-            raise HistoryDiverged(f"view {self.model.name}", position=wanted[0])
-        here = [position for position in wanted if position <= page.events[-1].position]
-        missing = next((each for each in here if each not in there), None)
-        if missing is not None:
-            raise HistoryDiverged(f"view {self.model.name}", position=missing)
-        return [there[position] for position in here]
+        store = self.means.store
+        return await recalled(positions, tenant=tenant, model=self.model, store=store)
 
     def slot(self, row: Any) -> Slot:
         return Slot(self.model.name, self.revision, row.partition)
 
-    async def hold(self, row: Any, tx: Transaction) -> None:
+    async def hold(self, row: Any, tx: Transaction) -> Checkpoint:
         """The checkpoint of a key, until the transaction ends.
 
         Raises: ViewChanging: a rebuild was flipped, and this is not what is read any more.
         """
-        await act(tx, self.slot(row))
+        checkpoint = await act(tx, self.slot(row))
         columns = REVISIONS.c
         found = await tx.execute(sa.select(columns.status).where(columns.id == self.revision))
-        if not found or found[0].status not in {BUILDING, SERVING}:
+        if checkpoint is None or not found or found[0].status not in {BUILDING, SERVING}:
             raise ViewChanging(self.model.name)
+        return checkpoint
 
     async def let_go(self, row: Any, tx: Transaction) -> None:
         """Of a key, whose checkpoint is held: it is not parked any more."""
@@ -211,10 +188,3 @@ async def parked_key(model: ReadModel, key: object, *, tenant: str, means: Means
 
 def _event(event: RecordedEvent) -> ParkedEvent:
     return ParkedEvent(event.position, event.stream, event.version, event.type, event.recorded_at)
-
-
-def _root(bound: Bound) -> BoundView[Any] | None:
-    """Whose keys are parked; a projection has none."""
-    if isinstance(bound, BoundGroup):
-        return next(iter(bound.views.values()))
-    return bound if isinstance(bound, BoundView) else None

@@ -1,6 +1,6 @@
 """`Place`: where the rows of one slot of a view are, read together with the rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -17,20 +17,24 @@ class Place:
     """The checkpoint, and which events its rows do not have.
 
     `acts` counts what operators did to the rows: two places of one slot can be compared only if
-    that is equal.
+    that is equal. `parked` counts events; while both stay the same, so do the `skips`.
     """
 
     slot: Slot
     position: int
     acts: int
+    parked: int
     skips: Skips
 
     def comparable(self, other: "Place") -> bool:
         return (self.slot, self.acts) == (other.slot, other.acts)
 
 
-async def place_in(snapshot: Snapshot, model: ReadModel, partition: int) -> Place:
-    """In a snapshot that began with how `model` stands.
+async def place_in(
+    snapshot: Snapshot, model: ReadModel, *, partition: int, over: bool, known: Place | None = None
+) -> Place:
+    """In a snapshot that began with how `model` stands; `known` is the one before of the same slot.
+    `over`: for a view over the one that it is projected with.
 
     Raises: ViewNotReady: it was never complete. CheckpointDiverged: its rows are of another log.
     """
@@ -42,7 +46,9 @@ async def place_in(snapshot: Snapshot, model: ReadModel, partition: int) -> Plac
     slot = Slot(model.name, standing.revision, partition)
     columns = CHECKPOINTS.c
     rows = await snapshot.execute(
-        sa.select(columns.position, columns.acts).where(checkpoint_of(slot))
+        sa.select(columns.position, columns.acts, columns.parked_events).where(checkpoint_of(slot))
     )
-    skips = await skips_of(snapshot, slot.revision)
-    return Place(slot, rows[0].position, rows[0].acts, skips)
+    position, *counts = rows[0]
+    if known is not None and (known.slot, [known.acts, known.parked]) == (slot, counts):
+        return replace(known, position=position)
+    return Place(slot, position, *counts, await skips_of(snapshot, slot.revision, over=over))

@@ -12,7 +12,9 @@ is compared with what it must be at its own checkpoint, while that moves on: the
 wait for, nothing to lock and no difference that is only one of time.
 
 What operators decided counts as it does in the read database: events that are parked or discarded
-in a revision are not applied.
+in a revision are not applied. What was parked and applied by a retry is folded in its own place for
+the view itself, whose row only its own events concern. The views over it saw it late, between
+events of other rows: for them it is folded where the retry was.
 """
 
 import asyncio
@@ -33,10 +35,12 @@ from diptych.read.database import ReadDatabase, Snapshot, Transaction
 from diptych.read.failure import FAULTS, reason
 from diptych.read.group import BoundGroup
 from diptych.read.keyed_rows import Found, FullKey, KeyedRows, Values, is_readable
-from diptych.read.model import Key
+from diptych.read.keytext import KeyText
+from diptych.read.model import Aside, Key
 from diptych.read.parking import key_id
 from diptych.read.progress import Meter
-from diptych.read.schema import DISCARDS, PARKED_EVENTS
+from diptych.read.recalling import Only, recalled
+from diptych.read.schema import DISCARDS, PARKED_EVENTS, RETRIES
 from diptych.read.view import View
 from diptych.store.contract import EventStore, LogPage, Point
 
@@ -52,14 +56,26 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Events of a key that were applied when all up to `after` was."""
+
+    after: int
+    tenant: str
+    key: str
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Skips:
     """The events that are not applied: by position, the ids of the keys that do not get them.
 
-    A key that is in `discarded` may say that its row has seen versions that were not applied.
+    A key that is in `discarded` may say that its row has seen versions that were not applied. Those
+    of `late` are applied then, in their order.
     """
 
     keys: Mapping[int, AbstractSet[str]]
     discarded: AbstractSet[str] = _NONE
+    late: Sequence[Late] = ()
 
     def parts(
         self, events: Sequence[RecordedEvent]
@@ -79,8 +95,9 @@ def id_of(bound: BoundView[Any], key: Key) -> str:
     return key_id(key[0], bound.key_text(key))
 
 
-async def skips_of(reading: Snapshot | Transaction, revision: int) -> Skips:
-    """What is parked in a revision, and what was discarded."""
+async def skips_of(reading: Snapshot | Transaction, revision: int, *, over: bool) -> Skips:
+    """What is parked in a revision, and what was discarded; for a view that is `over` another also
+    what was applied late."""
     parked = await reading.execute(
         sa.select(PARKED_EVENTS.c.position, PARKED_EVENTS.c.key_id).where(
             PARKED_EVENTS.c.revision == revision
@@ -89,13 +106,16 @@ async def skips_of(reading: Snapshot | Transaction, revision: int) -> Skips:
     discarded = await reading.execute(
         sa.select(DISCARDS.c.positions, DISCARDS.c.key_id).where(DISCARDS.c.revision == revision)
     )
+    asked = sa.select(RETRIES).where(RETRIES.c.revision == revision).order_by(RETRIES.c.acts)
+    retried = await reading.execute(asked) if over else ()
     keys: dict[int, set[str]] = {}
     for row in parked:
         keys.setdefault(row.position, set()).add(row.key_id)
-    for row in discarded:
+    for row in (*discarded, *retried):
         for position in json.loads(row.positions):
             keys.setdefault(position, set()).add(row.key_id)
-    return Skips(keys, {row.key_id for row in discarded})
+    late = [Late(row.after, row.tenant, row.key, json.loads(row.positions)) for row in retried]
+    return Skips(keys, {row.key_id for row in discarded}, late)
 
 
 class Refold:
@@ -111,6 +131,7 @@ class Refold:
         partition: int | None,
     ) -> None:
         self.position = 0
+        self._late = 0
         self._view, self._root, self._only = view, view.lineage[0], only
         self._store, self._database = store, database
         bound = {each: each.bind(0, database.dialect, partition=partition) for each in view.lineage}
@@ -129,12 +150,20 @@ class Refold:
             ConsistencyTimeout: the log does not get there.
             StoreError: a database cannot do it.
         """
+        for late in skips.late[self._late :]:
+            await self._on(late.after, skips, meter=meter)
+            await self._recall(late)
+            self._late += 1
+        await self._on(position, skips, meter=meter)
+
+    async def _on(self, position: int, skips: Skips, *, meter: Meter | None) -> None:
         while self.position < position:
             page = await self._read(position)
             events = [event for event in page.events if event.position <= position]
             for part, apart in skips.parts(events):
                 if part:
-                    await self._fold(part, apart)
+                    plain = self._only is None and not apart
+                    await self._fold(part, None if plain else _Left(self._only, apart))
             self.position = min(page.scanned.position, position)
             if meter is not None:
                 meter.at(self.position, position)
@@ -174,8 +203,16 @@ class Refold:
             self._view.name, wanted=position, reached=self.position, timeout=_PATIENCE
         )
 
-    async def _fold(self, events: Sequence[RecordedEvent], apart: AbstractSet[str]) -> None:
-        aside = None if self._only is None and not apart else _Left(self._only, apart)
+    async def _recall(self, late: Late) -> None:
+        """What a retry did."""
+        root = self._bound.views[self._root]
+        events = await recalled(
+            late.positions, tenant=late.tenant, model=self._root, store=self._store
+        )
+        key = KeyText(root.layout, root.table).key_of(late.key)
+        await self._fold(events, Only((late.tenant, key), late.key))
+
+    async def _fold(self, events: Sequence[RecordedEvent], aside: Aside | None) -> None:
         try:
             decoded = await self._root.decode(events)
             async with self._database.transaction() as tx:

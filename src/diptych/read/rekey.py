@@ -138,10 +138,14 @@ class _Rebuilding:
     async def come_near(self, partition: int, meter: Meter) -> Place | None:
         """Fold until little is left; None if what was folded is not what it must be any more."""
         first: Place | None = None
+        place: Place | None = None
+        over = self.view.source is not None
         while True:
             wanted = [self.model.wanted]
             async with self.means.database.snapshot(wanted, projecting=True) as snapshot:
-                place = await place_in(snapshot, self.model, partition)
+                place = await place_in(
+                    snapshot, self.model, partition=partition, over=over, known=place
+                )
             first = first or place
             if not first.comparable(place):
                 return None
@@ -153,7 +157,8 @@ class _Rebuilding:
         """Raises: _Moved: then nothing was changed."""
         async with self.means.database.transaction() as tx:
             position = await self._lock(tx, place)
-            skips = await skips_of(tx, place.slot.revision)
+            over = self.view.source is not None
+            skips = await skips_of(tx, place.slot.revision, over=over)
             await self.refold.to(position, skips)
             rebuilt = await self._replace(tx, place.slot.revision, position, skips)
             failpoint("rebuild_key.before_commit")

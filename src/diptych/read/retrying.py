@@ -3,25 +3,29 @@
 A retry applies what is set aside of a key, in order, and lets the key go, in one transaction that
 holds the checkpoint (`diptych.read.acting`): all of it or nothing, while no page is projected. If
 it fails again the key stays as it was, with the new error.
+
+Views over the view get then what the events make of its row, and so later than the log has them.
+That is written down, so that who folds the log again for them does as it was done here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
-from diptych.errors import CheckpointDiverged, InvalidInput, NotParked, StillParked, StorageBusy
+from diptych.errors import CheckpointDiverged, NotParked, StillParked, StorageBusy
 from diptych.failpoints import failpoint
 from diptych.messages import RecordedEvent
-from diptych.read.database import Transaction
+from diptych.read.database import Checkpoint, Transaction
 from diptych.read.failure import FAULTS, Failure, failure_of
 from diptych.read.means import Means
-from diptych.read.model import Decoded, Key, ReadModel
+from diptych.read.model import Decoded, ReadModel
 from diptych.read.parked import Lot, ParkedKey, existing_lot, lot_of
-from diptych.read.schema import CHECKPOINTS, DIVERGED, PARKED_KEYS, STOPPED, WELL
+from diptych.read.recalling import Only
+from diptych.read.schema import CHECKPOINTS, DIVERGED, PARKED_KEYS, RETRIES, STOPPED, WELL
 
 _ATTEMPTS: Final = 100
 _PAUSE: Final = 0.01
@@ -38,28 +42,6 @@ class Retried:
     started: bool
     applied: tuple[ParkedKey, ...]
     failed: tuple[ParkedKey, ...]
-
-
-class _Only:
-    """Keeps the events of all other keys from being applied; an `Aside`."""
-
-    def __init__(self, key: Key, stored: str) -> None:
-        self.given: Key | None = key
-        self._stored = stored
-
-    def which(self, keys: Sequence[Key], text_of: Callable[[Key], str]) -> AbstractSet[int]:
-        return {number for number, key in enumerate(keys) if not self._is_ours(key, text_of)}
-
-    def take(self, number: int, recorded: RecordedEvent) -> None:
-        """They are applied already, or parked under their own keys."""
-
-    def _is_ours(self, key: Key, text_of: Callable[[Key], str]) -> bool:
-        try:
-            return (
-                self.given is not None and key[0] == self.given[0] and text_of(key) == self._stored
-            )
-        except InvalidInput:
-            return False
 
 
 async def retry_all(model: ReadModel, means: Means) -> Retried:
@@ -130,7 +112,7 @@ async def _apply(lot: Lot, row: Any, events: list[RecordedEvent]) -> bool:
     """
     decoded = await lot.model.decode(events)
     async with lot.means.database.transaction() as tx:
-        await lot.hold(row, tx)
+        checkpoint = await lot.hold(row, tx)
         await lot.row(tx, tenant=row.tenant, stored=row.key)
         positions, known = await lot.positions(tx, row), [each.position for each in events]
         joined = positions[len(known) :]
@@ -141,6 +123,8 @@ async def _apply(lot: Lot, row: Any, events: list[RecordedEvent]) -> bool:
             events.extend(more)
             decoded = [*decoded, *await lot.model.decode(more)]
         await _write(lot, row, decoded, tx)
+        if lot.model.over:
+            await tx.execute(_record(lot, row, positions, checkpoint))
         await lot.let_go(row, tx)
         failpoint("retry.before_commit")
     failpoint("retry.after_commit")
@@ -150,9 +134,22 @@ async def _apply(lot: Lot, row: Any, events: list[RecordedEvent]) -> bool:
 async def _write(lot: Lot, row: Any, decoded: Sequence[Decoded], tx: Transaction) -> None:
     if lot.text is None or not decoded:
         return
-    only = _Only((row.tenant, lot.text.key_of(row.key)), row.key)
+    only = Only((row.tenant, lot.text.key_of(row.key)), row.key)
     write = await lot.bound.prepare(tx, decoded, only)
     await write(tx)
+
+
+def _record(lot: Lot, row: Any, positions: Sequence[int], checkpoint: Checkpoint) -> sa.Insert:
+    """That views over the view have seen these events later than the log says."""
+    return sa.insert(RETRIES).values(
+        revision=lot.revision,
+        acts=checkpoint.acts,
+        after=checkpoint.point.position,
+        key_id=row.key_id,
+        tenant=row.tenant,
+        key=row.key,
+        positions=msgspec.json.encode(positions).decode(),
+    )
 
 
 async def _note(lot: Lot, row: Any, failure: Failure) -> None:

@@ -19,6 +19,7 @@ from diptych.read.schema import (
     PARKED_EVENTS,
     PARKED_KEYS,
     RETIRED,
+    RETRIES,
     REVISIONS,
     WORKERS,
     database_now,
@@ -209,7 +210,7 @@ async def _drop(tx: Transaction, revision: int) -> None:
         return  # another was faster
     for name in json.loads(rows[0].tables):
         await tx.drop(name)
-    for table in (PARKED_EVENTS, PARKED_KEYS, CHECKPOINTS):
+    for table in (RETRIES, PARKED_EVENTS, PARKED_KEYS, CHECKPOINTS):
         await tx.execute(sa.delete(table).where(table.c.revision == revision))
     await tx.execute(sa.delete(REVISIONS).where(REVISIONS.c.id == revision))
 

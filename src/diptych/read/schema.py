@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 BUILDING: Final = "building"
 SERVING: Final = "serving"
@@ -171,6 +171,23 @@ DISCARDS: Final = sa.Table(
 `positions` is a JSON array, `error` why it had been parked, `reason` what the operator said.
 """
 
+RETRIES: Final = sa.Table(
+    "diptych_retries",
+    _METADATA,
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("acts", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("after", sa.BigInteger, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("positions", sa.Text, nullable=False),
+)
+"""What was parked and then applied where views are over the view: theirs are folded late by it.
+
+`after` is the place that the views had by then, `acts` that of the checkpoint, which tells the
+order; `positions` is a JSON array.
+"""
+
 WORKERS: Final = sa.Table(
     "diptych_workers",
     _METADATA,
@@ -188,7 +205,7 @@ revisions that it can project; `process` tells on its own machine whether it sti
 
 OWN_TABLES: Final = (
     *(META, REVISIONS, CHECKPOINTS, WORKERS),
-    *(VIEWS, PARKED_KEYS, PARKED_EVENTS, DISCARDS),
+    *(VIEWS, PARKED_KEYS, PARKED_EVENTS, DISCARDS, RETRIES),
 )
 
 

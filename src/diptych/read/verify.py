@@ -2,7 +2,8 @@
 
 Both may be read at different places of the log, and neither waits for this. So a row counts only
 where both revisions have seen all that concerns it: no event that came later than the place of
-the one that is behind has touched it, in either of them.
+the one that is behind has touched it, in either of them. Where a retry applied events late, views
+over the view have seen them in another order than the new revision: their rows do not count.
 """
 
 import json
@@ -14,7 +15,8 @@ import sqlalchemy as sa
 
 from diptych.read.builder import Candidate
 from diptych.read.database import ReadDatabase, Snapshot
-from diptych.read.schema import CHECKPOINTS, DIVERGED, REVISIONS, SERVING
+from diptych.read.group import root_of
+from diptych.read.schema import CHECKPOINTS, DIVERGED, RETRIES, REVISIONS, SERVING
 from diptych.read.table import POSITION, VERSION, ViewTable
 
 _SAMPLE: Final = 2_000
@@ -129,7 +131,9 @@ class _Comparing:
         compared, found = 0, list[Difference]()
         if self.other.same:
             largest = max((each.before for each in counted), default=0)
-            for one, other in zip(new.keyed, old.keyed, strict=True):
+            root = root_of(new) if await self._had_retries() else None
+            few = new.keyed if root is None else root.keyed
+            for one, other in zip(few, old.keyed[: len(few)], strict=True):
                 pair = _Pair(one, other, here, there)
                 rows, differences = await pair.compare(self.snapshot, every=_every(largest))
                 compared, found = compared + rows, [*found, *differences]
@@ -142,6 +146,11 @@ class _Comparing:
             different=len(found),
             differences=tuple(found[:_LISTED]),
         )
+
+    async def _had_retries(self) -> bool:
+        """Of the other revision: such that views over the view have seen late."""
+        asked = sa.select(RETRIES.c.acts).where(RETRIES.c.revision == self.other.revision).limit(1)
+        return bool(await self.snapshot.execute(asked))
 
     async def _place(self, revision: int) -> int:
         column = CHECKPOINTS.c.position
