@@ -1,5 +1,6 @@
 """Parking where views are over views, or keys are sticky; and an audit knows of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from diptych.failpoints import FailpointError, armed, fail
 from diptych.messages import RecordedEvent
 from diptych.operations import Operations
+from diptych.read import comparing, place, refold
 from diptych.read.database import ReadDatabase
 from diptych.read.query import Query, answer
 from diptych.read.rows import Rows
@@ -310,3 +312,30 @@ async def test_a_retry_that_is_cut_off_leaves_no_word_of_it(
         async with database.snapshot() as snapshot:
             assert not await snapshot.execute(sa.select(RETRIES))
         await d.are_equal()
+
+
+async def test_what_is_parked_is_read_anew_by_an_audit_only_when_it_has_changed(
+    store: MemoryEventStore, any_database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the audit goes on: what is parked in between is not taken for missing."""
+    monkeypatch.setattr(comparing, "_CHUNK", 1)
+    read = [0]
+
+    async def counted(*args: Any, **options: Any) -> refold.Skips:
+        read[0] += 1
+        if read[0] == 1:
+            writing.append(asyncio.create_task(d.write(Deposited(UUID(int=12), 13))))
+        return await refold.skips_of(*args, **options)
+
+    writing: list[asyncio.Task[None]] = []
+    async with diaries(store, any_database()) as d:
+        for number in range(10, 30):
+            await d.write(Opened(UUID(int=number), "Bob"), Deposited(UUID(int=number), 1))
+        monkeypatch.setattr(place, "skips_of", counted)
+        found = await d.operations.audit("accounts")
+        assert found.equal, found
+        assert found.rows >= 22
+        await writing[0]
+        assert 1 <= read[0] <= 3
+        (parked, _) = await d.operations.parked("accounts")
+        assert parked.events == 3

@@ -48,7 +48,8 @@ async def place_in(
     rows = await snapshot.execute(
         sa.select(columns.position, columns.acts, columns.parked_events).where(checkpoint_of(slot))
     )
-    position, *counts = rows[0]
-    if known is not None and (known.slot, [known.acts, known.parked]) == (slot, counts):
-        return replace(known, position=position)
-    return Place(slot, position, *counts, await skips_of(snapshot, slot.revision, over=over))
+    row = rows[0]
+    counts = (row.acts, row.parked_events)
+    if known is not None and (known.slot, known.acts, known.parked) == (slot, *counts):
+        return replace(known, position=row.position)
+    return Place(slot, row.position, *counts, await skips_of(snapshot, slot.revision, over=over))
