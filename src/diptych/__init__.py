@@ -134,6 +134,7 @@ _WHERE = {
     "ViewNotReady": "diptych.errors",
     "ViewPaused": "diptych.errors",
     "ViewStatus": "diptych.read.readiness",
+    "Watching": "diptych.read.watching",
     "Writer": "diptych.write.handler",
     "answer": "diptych.read.query",
     "effect_id": "diptych.flow.reaction",

@@ -76,6 +76,7 @@ from diptych.read.readiness import ViewStatus as ViewStatus
 from diptych.read.rows import Rows as Rows
 from diptych.read.rows import Versioned as Versioned
 from diptych.read.view import View as View
+from diptych.read.watching import Watching as Watching
 from diptych.shapes.shown import Shown as Shown
 from diptych.store.contract import ANY_VERSION as ANY_VERSION
 from diptych.store.contract import START as START

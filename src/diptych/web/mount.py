@@ -36,6 +36,7 @@ from diptych.web.openapi import Document
 from diptych.web.problems import Answered, Problems
 from diptych.web.refusing import Refusing
 from diptych.web.routes import CommandRoute, LiveRoute, QueryRoute, Route
+from diptych.web.stopping import Stopping
 from diptych.web.stream import Streams
 
 _NONE: Final[Mapping[type, Any]] = MappingProxyType({})
@@ -94,7 +95,7 @@ def mount(
         document.add(path, found, guarded=policy.asks)
     shell.install(api)
     document.install(api)
-    _compose_lifespan(api, app if lifespan else None)
+    _compose_lifespan(api, app if lifespan else None, endpoints.stopping)
     return Mount(edge, policy, document)
 
 
@@ -140,10 +141,13 @@ class _Endpoints:
     ) -> None:
         self._edge, self._policy, self._prefix = edge, policy, prefix
         self._seconds, self._streams = limits.seconds, Streams(limits, problems)
+        self.stopping: Stopping | None = None
+        """Of streams, if there are any."""
 
     def of(self, route: Route) -> ASGIApp:
         edge, policy, seconds = self._edge, self._policy, self._seconds
         if isinstance(route, LiveRoute):
+            self.stopping = self._streams.stopping
             return LiveEndpoint(route, edge, policy, seconds=seconds, streams=self._streams)
         if isinstance(route, CommandRoute):
             return CommandEndpoint(route, edge, policy, seconds=seconds, prefix=self._prefix)
@@ -154,7 +158,7 @@ class _Endpoints:
         )
 
 
-def _compose_lifespan(api: FastAPI, app: Application | None) -> None:
+def _compose_lifespan(api: FastAPI, app: Application | None, stopping: Stopping | None) -> None:
     """The application is there before the app's own lifespan begins, and until it has ended."""
     own = api.router.lifespan_context
 
@@ -163,6 +167,8 @@ def _compose_lifespan(api: FastAPI, app: Application | None) -> None:
         async with AsyncExitStack() as stack:
             if app is not None:
                 await stack.enter_async_context(app)
+            if stopping is not None:
+                stack.enter_context(stopping.begun_by_signals())
             state = await stack.enter_async_context(own(served))
             if api.openapi_url:
                 api.openapi()  # so that names that clash are told now, and not to a visitor

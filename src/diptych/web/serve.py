@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from diptych.web.problems import MEDIA_TYPE, Problem
-from diptych.web.stream import STOPPING, Stopping
+from diptych.web.stopping import STOPPING, Stopping
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2_048

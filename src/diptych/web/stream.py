@@ -8,8 +8,8 @@ itself, with the id of the last event, and misses nothing.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -21,9 +21,7 @@ from diptych.web.guard import Limits
 from diptych.web.identity import NOBODY, Actor
 from diptych.web.problems import Problems, RequestRefused
 from diptych.web.reply import RawHeaders
-
-STOPPING: Final = "diptych.stopping"
-"""Where a server that says when it stops leaves a `Stopping` in the scope."""
+from diptych.web.stopping import STOPPING, Stopping
 
 _HEADERS: Final[RawHeaders] = (
     (b"content-type", b"text/event-stream"),
@@ -35,35 +33,11 @@ _HEARTBEAT: Final = b":\n\n"
 _log = logging.getLogger("diptych.web")
 
 
-class Stopping:
-    """What is to be ended when the server stops: it waits for every answer to be complete."""
-
-    def __init__(self) -> None:
-        self._ends: set[Callable[[], None]] = set()
-        self._now = False
-
-    def begin(self) -> None:
-        self._now = True
-        for end in list(self._ends):
-            end()
-
-    @contextmanager
-    def ends(self, end: Callable[[], None]) -> Generator[None]:
-        """Call `end` if the server stops meanwhile, or does already."""
-        if self._now:
-            end()
-        self._ends.add(end)
-        try:
-            yield
-        finally:
-            self._ends.discard(end)
-
-
 class Streams:
     """The streams of one mount, within its limits."""
 
     def __init__(self, limits: Limits, problems: Problems) -> None:
-        self.limits, self.problems = limits, problems
+        self.limits, self.problems, self.stopping = limits, problems, Stopping()
         self._of: Counter[Actor] = Counter()
 
     def enter(self, actor: Actor) -> None:
@@ -105,7 +79,8 @@ class Stream:
     ) -> None:
         self._watching, self._show, self._leave = watching, show, leave
         self._limits, self._problems = streams.limits, streams.problems
-        self._headers, (self._scope, self._receive) = headers, request
+        self._stopping = (streams.stopping, *_told_by_server(request[0]))
+        self._headers, self._receive = headers, request[1]
         self._body: bytes | None = None
         self._stale = self._over = False
         self._first = self._events(first)
@@ -114,7 +89,9 @@ class Stream:
         gone: asyncio.Task[None] | None = None
         try:
             gone = asyncio.create_task(self._until_gone())
-            with _stopping(self._scope).ends(self._watching.close):
+            with ExitStack() as stack:
+                for stopping in self._stopping:
+                    stack.enter_context(stopping.ends(self._watching.close))
                 await self._send(send)
         except _NotRead:
             _log.warning("a live query was dropped: its client does not read")
@@ -190,6 +167,6 @@ def _event(name: bytes, data: bytes, more: bytes = b"") -> bytes:
     return b"event: %s\n%sdata: %s\n\n" % (name, more, data)
 
 
-def _stopping(scope: Scope) -> Stopping:
+def _told_by_server(scope: Scope) -> tuple[Stopping, ...]:
     found = scope.get(STOPPING)
-    return found if isinstance(found, Stopping) else Stopping()
+    return (found,) if isinstance(found, Stopping) else ()

@@ -1,6 +1,9 @@
 """Live queries over HTTP: what is sent, what ends a stream, and who may have how many."""
 
 import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -225,6 +228,34 @@ async def test_streams_end_completely_when_the_server_stops() -> None:
             stop.set()
             assert [line async for line in lines] == [""]  # no broken connection
         await serving
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_streams_end_when_uvicorn_stops_that_was_started_by_itself(
+    number: signal.Signals,
+) -> None:
+    listener = listen(0)
+    fd, url = listener.fileno(), f"http://127.0.0.1:{listener.getsockname()[1]}"
+    command = [sys.executable, "-m", "uvicorn", "tests.integration.web.plain:api", "--fd", str(fd)]
+    server = await asyncio.create_subprocess_exec(*command, pass_fds=[fd], stderr=PIPE)
+    listener.close()
+    try:
+        client = httpx.AsyncClient(base_url=url, timeout=60)
+        async with client, client.stream("GET", "/doors/count/events") as response:
+            lines = response.aiter_lines()
+            while await anext(lines) != "data: 0":
+                pass
+            server.send_signal(number)
+            async with asyncio.timeout(10):
+                assert [line async for line in lines] == [""]
+        async with asyncio.timeout(10):
+            _, said = await server.communicate()
+        assert b"Traceback" not in said
+        assert b"Finished server process" in said
+    finally:
+        if server.returncode is None:
+            server.kill()
+            await server.wait()
 
 
 async def test_a_client_that_does_not_read_is_dropped() -> None:
