@@ -9,7 +9,8 @@ views remember them (`Bound.remembering`). A page is written when the one before
 so what is committed is a prefix of the log, correctly folded, at any moment. When anything fails,
 what was prepared and what is remembered is given up; whoever goes on begins at the checkpoints.
 
-A throttled rebuild writes a page before it folds the next: its transactions are to be short.
+A throttled rebuild has one page under way, so that it takes one core at the most, and its
+transactions are short.
 
 Python's cyclic garbage collector is held off for some pages together, and let go when no page is
 under way: it would look at every event of the pages that were read ahead.
@@ -102,9 +103,8 @@ class Filling:
         return False
 
     async def _page(self, *, ahead: bool) -> bool:
-        """One page; `ahead`: the next one is read meanwhile, and may be begun before this one is
-        written."""
-        started = _time()
+        """One page; `ahead`: the next ones may be begun before this one is written."""
+        started, ahead = _time(), ahead and self._throttle.full_speed
         page = await (self._reading or self._read(self._after))
         self._reading = None
         failpoint("rebuild.after_read")
@@ -115,7 +115,7 @@ class Filling:
         await self._written()
         self._after = page.scanned
         self._writing = asyncio.create_task(self._write(writes, page))
-        if at_head or not (ahead and self._throttle.full_speed):
+        if at_head or not ahead:
             await self._written()
         self._meter.at(page.scanned.position, page.head)
         if not at_head:

@@ -15,16 +15,18 @@ _SMOOTHING: Final = 0.3
 @dataclass(slots=True)
 class Pace:
     """Aims at write transactions of 15 to 40 ms: long enough to be worth their commit, short
-    enough for the other projections that wait for the lock."""
+    enough for the other projections that wait for the lock. `quick` and `slow` are in seconds."""
 
     limit: int = _START
     positions_per_second: float = 0.0
+    quick: float = _QUICK
+    slow: float = _SLOW
 
     def wrote(self, events: int, *, seconds: float) -> None:
         """A page of `events` took a write transaction of `seconds`."""
-        if seconds > _SLOW:
+        if seconds > self.slow:
             self.limit = max(self.limit // 2, FEWEST)
-        elif events >= self.limit and seconds < _QUICK:
+        elif events >= self.limit and seconds < self.quick:
             self.limit = min(2 * self.limit, MOST)
 
     def went(self, positions: int, *, seconds: float) -> None:

@@ -5,6 +5,8 @@ from typing import Final
 
 from diptych.read.pace import Pace
 
+_QUICK: Final = 0.005
+_SLOW: Final = 0.015
 _LEAST_PAUSE: Final = 0.02
 """Seconds: whoever waits for the lock of a SQLite file asks for it this often."""
 
@@ -18,7 +20,10 @@ _FULL_SPEED: Final = 10_000
 
 
 class Throttle:
-    """Write transactions of 15 to 40 ms, and pauses while anything is appended to the log.
+    """Write transactions of 5 to 15 ms, and pauses while anything is appended to the log.
+
+    Those of live projections may be longer, as there are few. A rebuild has one behind the other,
+    and each keeps others waiting: for the lock of a SQLite file, for the disk at its commit.
 
     Commands are what can be seen from here of live work, in whichever process it is; with them
     come live views. At full speed pages are large, and nothing is left to others.
@@ -26,7 +31,7 @@ class Throttle:
 
     def __init__(self, *, full_speed: bool = False) -> None:
         self.full_speed = full_speed
-        self._pace = Pace()
+        self._pace = Pace(quick=_QUICK, slow=_SLOW)
         self._head = 0
         self._moved_at: float | None = None
 

@@ -24,11 +24,15 @@ def test_a_pause_is_long_enough_for_whoever_asks_for_the_lock_now_and_then() -> 
     assert throttle.due(head=101, worked=0.001, now=0.1) == 0.02
 
 
-def test_transactions_that_take_long_get_smaller() -> None:
+def test_transactions_take_five_to_fifteen_milliseconds() -> None:
     throttle = Throttle()
     before = throttle.limit
-    throttle.wrote(before, seconds=0.1)
+    throttle.wrote(before, seconds=0.016)
     assert throttle.limit == before // 2
+    throttle.wrote(before // 2, seconds=0.006)
+    assert throttle.limit == before // 2
+    throttle.wrote(before // 2, seconds=0.004)
+    assert throttle.limit == before
 
 
 def test_at_full_speed_pages_are_large_and_nothing_is_left() -> None:
