@@ -30,6 +30,7 @@ FORKS.set_forkserver_preload(
     [
         *("diptych.cli.commands", "examples.orders.serving", "uvicorn", __name__),
         *("tests.crash.reacting", "tests.crash.rebuilding", "tests.integration.processes"),
+        "tests.servers.prepared",
     ]
 )
 
