@@ -1,14 +1,14 @@
 """CQRS and event sourcing: commands on the left, read models on the right, one log as the hinge.
 
-**Together**: `Application`, `Log`.
+**Together**: `Application`, `Operations`, `Log`.
 
 **The left panel**, commands to events: `Decider`, `Events`, `Upcast`, `Rejected`, `InvalidInput`,
 `LimitExceeded`, `Shown`, `Envelope`, `Outcome`; handlers with `handler`, `CommandHandler`,
 `Writer`, `Change`, `Condition`, `Criterion`, `ANY_VERSION`; around them `CommandBus`, `Middleware`.
 
 **The right panel**, events to answers: `View`, `Places`, `Park`, `Projection`,
-`ProjectionTransaction`; `Query`, `answer`, `Rows`, `Page`, `Versioned`, `Answer`, `Token`;
-`Readiness`, `ViewStatus`, `SlotStatus`, `State`, `Progress`.
+`ProjectionTransaction`; `Query`, `answer`, `Rows`, `Page`, `Versioned`, `Answer`, `Watching`,
+`Token`; `Readiness`, `ViewStatus`, `SlotStatus`, `State`, `Progress`.
 
 **Outside**: `Reaction`, `effect_id`, `ReactionStatus`, `ReactionState`, `ParkedStream`.
 
@@ -77,6 +77,7 @@ _WHERE = {
     "NotAView": "diptych.errors",
     "NotParked": "diptych.errors",
     "NotStopped": "diptych.errors",
+    "Operations": "diptych.operations",
     "Outcome": "diptych.write.outcome",
     "OutcomeUnknown": "diptych.errors",
     "Overloaded": "diptych.errors",

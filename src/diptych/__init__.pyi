@@ -60,6 +60,7 @@ from diptych.messages import Envelope as Envelope
 from diptych.messages import EventData as EventData
 from diptych.messages import Metadata as Metadata
 from diptych.messages import RecordedEvent as RecordedEvent
+from diptych.operations import Operations as Operations
 from diptych.read.columns import Places as Places
 from diptych.read.model import Park as Park
 from diptych.read.page import Page as Page

@@ -25,7 +25,10 @@ from diptych.read.view import View
 
 
 class Operations:
-    """Needs an open application; it may be one that does not project itself (`project=False`).
+    """What is done with views and reactions that run: `app.operations`. The `diptych` command
+    does the same.
+
+    It needs an open application, which may be one that does not project itself (`project=False`).
 
     Everything here works beside any number of other processes on the same databases.
     """
@@ -41,6 +44,7 @@ class Operations:
 
     @property
     def reaction_names(self) -> tuple[str, ...]:
+        """The reactions that the application has."""
         return tuple(self._flow.reactions) if self._flow else ()
 
     async def reactions(self) -> tuple[ReactionStatus, ...]:
