@@ -64,6 +64,7 @@ class Watching(Generic[R]):
             self._seat.leave()
 
     async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
         self.close()
 
     async def __aenter__(self) -> Self:
