@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
-            text = path.read_text()
-            yield str(path.relative_to(root)), text, ast.parse(text)
+            yield str(path.relative_to(root)), *parsed(path)
+
+
+@cache
+def parsed(path: Path) -> tuple[str, ast.Module]:
+    """All rules look at the same files."""
+    text = path.read_text()
+    return text, ast.parse(text)
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:

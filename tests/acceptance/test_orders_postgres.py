@@ -110,7 +110,8 @@ def test_status_says_who_projects(service: Process, postgres_url: str) -> None:
 def test_a_private_server_keeps_its_data() -> None:
     folder = Path(tempfile.mkdtemp(prefix="diptych-run-"))
     folder.chmod(0o755)  # the server's user must be able to enter it
-    with process(folder / "unused", STARTER, POSTGRES_DATA=str(folder / "postgres")) as service:
+    settings = {"POSTGRES_DATA": str(folder / "postgres"), "WORKERS": "1"}
+    with process(folder / "unused", STARTER, **settings) as service:
         service.start()
         created = create(service)
         service.stop()
