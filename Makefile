@@ -55,7 +55,7 @@ docs: $(VENV)/dev.stamp  ## Write the reference, made of the docstrings, to site
 bench: $(VENV)/dev.stamp peers  ## Run the benchmarks and write benchmarks/results/
 	$(BIN)/python -m benchmarks
 
-browser:  # Chromium for the tests of the page; without it they are skipped, and the summary says so
+browser:  ## Install Chromium, which the tests of the page need, where that can be done
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		command -v $$name >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing Chromium (apt-get)"; \

@@ -31,7 +31,7 @@ def chromium() -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    expect.set_options(timeout=10_000)
+    expect.set_options(timeout=20_000)
     async with async_playwright() as driver:
         quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         browser = await driver.chromium.launch(executable_path=chromium, args=quiet)

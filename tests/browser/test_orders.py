@@ -18,21 +18,23 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group
 
 def stored(service: Process, name: str) -> list[dict[str, Any]]:
     """The orders that the service has of a customer."""
-    found = httpx.get(f"{service.url}/orders/search", params={"q": word_of(name)}).json()
-    items: list[dict[str, Any]] = found["items"]
+    asked = {"q": word_of(name)}
+    found = httpx.get(f"{service.url}/orders/search", params=asked, timeout=30)
+    items: list[dict[str, Any]] = found.json()["items"]
     return items
 
 
 def order_tea(service: Process, name: str, *, quantity: int) -> None:
     item = {"product_id": "tea", "quantity": quantity, "unit_price": "1.00"}
     order = new_order(customer_name=name, items=[item])
-    assert httpx.post(f"{service.url}/orders", json=order).status_code == 201
+    assert httpx.post(f"{service.url}/orders", json=order, timeout=30).status_code == 201
 
 
 def cancel(service: Process, name: str) -> None:
     """As somebody else does it, elsewhere."""
     [order] = stored(service, name)
-    assert httpx.delete(f"{service.url}/orders/{order['order_id']}").status_code == 200
+    path = f"/orders/{order['order_id']}"
+    assert httpx.delete(f"{service.url}{path}", timeout=30).status_code == 200
 
 
 async def test_an_order_of_several_items_is_placed_and_listed(

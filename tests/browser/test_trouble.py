@@ -1,5 +1,6 @@
 """The page when something is away: the projector, the service, an answer. Nothing done is lost."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -31,11 +32,12 @@ def views(service: Process, act: str, data: Path) -> None:
 
 
 def place_elsewhere(service: Process, name: str) -> None:
-    httpx.post(f"{service.url}/orders", json=new_order(customer_name=name)).raise_for_status()
+    order = new_order(customer_name=name)
+    httpx.post(f"{service.url}/orders", json=order, timeout=30).raise_for_status()
 
 
 def number_of_orders(service: Process, **parameters: str) -> int:
-    found = httpx.get(f"{service.url}/orders/search", params=parameters)
+    found = httpx.get(f"{service.url}/orders/search", params=parameters, timeout=30)
     total: int = found.json()["total"]
     return total
 
@@ -80,6 +82,22 @@ async def test_what_is_done_while_the_service_is_away_is_done_when_it_is_back(
         await other.sees(name, status="open")
     await expect(one.note).to_be_hidden()
     assert number_of_orders(own) == 3
+
+
+async def test_a_service_that_begins_anew_is_shown_as_it_is(
+    visit: Visit, own: Process, tmp_path: Path
+) -> None:
+    """The page comes with tokens of a log that is no more: in its cookie, and as the last event."""
+    visitor, old, new = await visit(own), somebody(), somebody()
+    await visitor.place(old)
+    await visitor.sees(old, status="open")
+    own.kill()
+    shutil.rmtree(tmp_path / "data")
+    own.start()
+    await expect(visitor.page.locator("#empty")).to_contain_text("No orders yet")
+    await visitor.place(new)
+    await visitor.sees(new, status="open")
+    await expect(visitor.note).to_be_hidden()
 
 
 async def test_what_cannot_be_looked_at_is_said_as_the_service_says_it(visit: Visit) -> None:
