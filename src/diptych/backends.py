@@ -147,7 +147,7 @@ def _parts(argument: str, url: str) -> tuple[str, Path | None, dict[str, str]]:
         parameters = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     except ValueError as error:
         raise ConfigurationError(f"{argument}={_shown(url)} is not a URL") from error
-    if parts.netloc or parts.fragment:
+    if parts.scheme in {"sqlite", "memory"} and (parts.netloc or parts.fragment):
         raise ConfigurationError(
             f"{argument}={_shown(url)}: a file needs three slashes, sqlite:///file"
         )

@@ -5,7 +5,7 @@ import click
 from diptych.app import Application
 from diptych.cli.exits import DONE
 from diptych.cli.output import Output
-from diptych.cli.views import SOME
+from diptych.cli.views import SOME, refuse_unknown
 
 _ALL = click.option("--all", "all_of_them", is_flag=True, help="All views and reactions.")
 
@@ -22,7 +22,7 @@ async def pause(
     When this returns nothing is written to a view any more, and nothing is under way in a reaction.
     Queries are answered from what is there. A view is paused with all views over it, or under it.
     """
-    _named_or_all(names, all_of_them=all_of_them)
+    _named_or_all(app, names, all_of_them=all_of_them)
     async with app:
         done = {name: await _pause(app, name, reason=reason) for name in names or await _every(app)}
     out.json({"paused": done})
@@ -37,7 +37,7 @@ async def resume(
     app: Application, out: Output, *, names: tuple[str, ...], all_of_them: bool
 ) -> int:
     """Let views be projected, and reactions run, again; they go on where they were."""
-    _named_or_all(names, all_of_them=all_of_them)
+    _named_or_all(app, names, all_of_them=all_of_them)
     async with app:
         done = {name: await _resume(app, name) for name in names or await _every(app)}
     out.json({"resumed": done})
@@ -46,9 +46,10 @@ async def resume(
     return DONE
 
 
-def _named_or_all(names: tuple[str, ...], *, all_of_them: bool) -> None:
+def _named_or_all(app: Application, names: tuple[str, ...], *, all_of_them: bool) -> None:
     if all_of_them == bool(names):
         raise click.UsageError("name views and reactions, or say --all")
+    refuse_unknown(app, names)
 
 
 async def _pause(app: Application, name: str, *, reason: str) -> bool:

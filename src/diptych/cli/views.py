@@ -1,6 +1,6 @@
 """What commands about views and reactions share: their names, and how amounts are told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import click
@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 from diptych.app import Application
 from diptych.cli.described import duration
 from diptych.cli.target import declared, load
-from diptych.errors import DiptychError
+from diptych.errors import DiptychError, InvalidInput
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -35,6 +35,15 @@ def completes(names_of: Callable[[Application], tuple[str, ...]]) -> Complete:
 def both(app: Application) -> tuple[str, ...]:
     """Views, projections and reactions: no two of them have one name."""
     return (*app.names, *app.operations.reaction_names)
+
+
+def refuse_unknown(app: Application, names: Iterable[str]) -> None:
+    """Raises: InvalidInput: one of them is neither a view nor a reaction."""
+    known = both(app)
+    for name in names:
+        if name not in known:
+            there = ", ".join(known) or "nothing"
+            raise InvalidInput("name", f"there is no view or reaction {name!r}; there is {there}")
 
 
 _views = completes(lambda app: app.names)

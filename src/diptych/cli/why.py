@@ -7,7 +7,7 @@ from diptych.cli.described import refuse_without_any
 from diptych.cli.exits import DONE, FOUND
 from diptych.cli.output import Output
 from diptych.cli.plain import plain
-from diptych.cli.views import SOME, both
+from diptych.cli.views import SOME, both, refuse_unknown
 from diptych.flow.why import ReactionExplanation
 from diptych.read.explanation import Explanation
 
@@ -22,6 +22,7 @@ async def why(app: Application, out: Output, *, names: tuple[str, ...]) -> int:
     and the cause is shown; 1, 2 as always.
     """
     refuse_without_any(app)
+    refuse_unknown(app, names)
     names, reactions = names or both(app), app.operations.reaction_names
     async with app:
         asked = [await app.operations.why(name) for name in names if name not in reactions]

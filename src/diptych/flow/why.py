@@ -31,8 +31,8 @@ class ReactionExplanation:
 
 def explained(found: ReactionStatus, *, moved: bool) -> ReactionExplanation:
     """`moved`: it has got further while it was looked at."""
-    going = {ReactionState.REACTING, ReactionState.RETRYING}
-    still = found.state not in going or (bool(found.lag) and not moved)
+    halted = found.state in {ReactionState.STOPPED, ReactionState.PAUSED}
+    still = halted or (bool(found.lag) and not moved)
     causes = (_cause(found, moved=moved), *_parked(found))
     return ReactionExplanation(found.name, found.state, found.position, found.head, still, causes)
 
@@ -47,6 +47,8 @@ def _cause(found: ReactionStatus, *, moved: bool) -> ReactionCause:
             return ReactionCause(says, f"diptych resume {found.name}")
         case ReactionState.WAITING:
             says = "no process that is alive runs it"
+            if not found.lag:
+                says = f"all is handled, and {says}"
             return ReactionCause(says, "start one with this code: diptych run")
         case ReactionState.REACTING | ReactionState.RETRYING:
             return _running(found, moved=moved)
@@ -70,9 +72,8 @@ def _stopped(found: ReactionStatus) -> ReactionCause:
             f"retry or discard what is parked (diptych reactions parked {found.name}), then {again}"
         )
     else:
-        do = (
-            f"mend the cause, then {again}; or never handle it: {again.replace('retry', 'discard')}"
-        )
+        never = f"diptych reactions discard {found.name} --reason …"
+        do = f"mend the cause, then {again}; or never handle it: {never}"
     return ReactionCause(f"{at} stops it: {found.error}", do)
 
 
