@@ -1,6 +1,7 @@
 """Queries: one snapshot, one tenant, and nothing that was not declared."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -214,6 +215,26 @@ async def test_a_long_statement_does_not_hold_the_event_loop(
             longest, last = max(longest, loop.time() - last), loop.time()
         assert await counting == 2_000_000
         assert longest < 0.15
+
+
+async def test_who_asks_in_a_loop_lets_everyone_else_run(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with reading(store, database=any_database(), queries=[FREE]) as side:
+        counting = asyncio.create_task(count_turns())
+        before = time.monotonic()
+        while time.monotonic() < before + 0.2:
+            await side.query(Free())
+        counting.cancel()
+    assert turns >= 20
 
 
 async def test_a_cancelled_query_is_interrupted_and_its_connection_is_used_again(

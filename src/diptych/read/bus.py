@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 from diptych.errors import ConfigurationError, NoHandler
 from diptych.listed import listed
@@ -25,6 +25,9 @@ TIMEOUT: Final = timedelta(seconds=5)
 
 _LOOK_AGAIN: Final = 1.0
 """While a query waits: another process may have stopped the view, of which nobody tells us."""
+
+_TURN: Final = 0.001
+"""So often, in seconds, queries let everything else run: who asks in a loop never waits."""
 
 _REPLICA_PAUSE: Final = 0.002
 """A replica may be behind the checkpoint that woke us: ask it again, but not at once."""
@@ -50,6 +53,14 @@ class Look(Generic[R]):
         return replace(self.shown, stale=True) if self.wanted else self.shown
 
 
+class _Plan(NamedTuple):
+    """What answers a query, what the views that it reads are projected as, and each of these."""
+
+    handler: QueryHandler
+    homes: Mapping[ReadModel, ReadModel]
+    reads: tuple[ReadModel, ...]
+
+
 class QueryBus:
     """`homes` tells for each view what it is projected as, and so which revision it is read in.
 
@@ -64,9 +75,10 @@ class QueryBus:
         database: ReadDatabase,
     ) -> None:
         self._homes = homes
-        self._handlers: dict[type, QueryHandler] = {}
+        self._plans: dict[type, _Plan] = {}
         self._database = database
         self._bound: dict[tuple[str, int], Bound] = {}
+        self._turn = 0.0
         for handler in listed("queries", handlers, QueryHandler, write="answer(...)"):
             self._register(handler)
 
@@ -84,10 +96,12 @@ class QueryBus:
         `on_timeout="stale"` answers with what there is."""
         reads = self.homes_of(query)
         wanted = [model.wanted for model in reads]
-        await asyncio.sleep(0)  # or who asks in a loop would keep everyone else from running
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._turn:
+            await asyncio.sleep(0)
+            self._turn = loop.time() + _TURN
         if at_least is not None:
             await consistency.verify(at_least)
-        loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
         over, attempts = False, 0
         while True:
@@ -111,25 +125,26 @@ class QueryBus:
 
     def homes_of(self, query: Query[R]) -> tuple[ReadModel, ...]:
         """What the views that it reads are projected as. Raises: NoHandler."""
-        return tuple(dict.fromkeys(self._homes[model] for model in self._find(query).reads))
+        return self._find(query).reads
 
     async def _look(
         self, query: Query[R], asked: Asked, snapshot: Snapshot, consistency: Consistency
     ) -> Look[R]:
-        handler = self._find(query)
-        homes = {model: self._homes[model] for model in handler.reads}
+        handler, homes, _ = self._find(query)
         missing = await missing_of(snapshot, asked, homes=homes)
-        rows = self._rows(handler, snapshot, missing)
+        rows = self._rows(homes, snapshot, missing)
         value: R = await handler.call(query, rows)
         place = consistency.as_of(snapshot.standings)
         # What is not parked was shown as it is at `place`: the client must not go back behind it.
         answer = Answer(value, missing.as_of(place), missing.stale, newer(place, asked.at_least))
         return Look(answer, rows.reads, snapshot.standings, place)
 
-    def _rows(self, handler: QueryHandler, snapshot: Snapshot, missing: Missing) -> Rows:
+    def _rows(
+        self, homes: Mapping[ReadModel, ReadModel], snapshot: Snapshot, missing: Missing
+    ) -> Rows:
         bound = {
-            model: self._bind(model, snapshot.standings[self._homes[model].wanted].revision)
-            for model in handler.reads
+            model: self._bind(model, snapshot.standings[home.wanted].revision)
+            for model, home in homes.items()
         }
         tenant, database = missing.tenant, self._database
         return Rows(snapshot, database=database, bound=bound, tenant=tenant, missing=missing)
@@ -141,15 +156,15 @@ class QueryBus:
             found = self._bound[model.name, revision] = model.bind(revision, self._database.dialect)
         return found
 
-    def _find(self, query: Query[R]) -> QueryHandler:
-        handler = self._handlers.get(type(query))
-        if handler is None:
-            raise NoHandler(type(query), registered=tuple(self._handlers))
-        return handler
+    def _find(self, query: Query[R]) -> "_Plan":
+        plan = self._plans.get(type(query))
+        if plan is None:
+            raise NoHandler(type(query), registered=tuple(self._plans))
+        return plan
 
     def _register(self, handler: QueryHandler) -> None:
         name = handler.query.__qualname__
-        if handler.query in self._handlers:
+        if handler.query in self._plans:
             raise ConfigurationError(f"{name} is answered twice: leave one answer(...) out")
         for model in handler.reads:
             if model not in self._homes:
@@ -157,4 +172,5 @@ class QueryBus:
                     f"{name} reads {model!r}, which the application does not have: add it to"
                     " views= or projections="
                 )
-        self._handlers[handler.query] = handler
+        homes = {model: self._homes[model] for model in handler.reads}
+        self._plans[handler.query] = _Plan(handler, homes, tuple(dict.fromkeys(homes.values())))

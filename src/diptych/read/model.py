@@ -186,7 +186,7 @@ class ReadModel(ABC):
         """The fingerprints of what it is folded from, if that is not events."""
         return ()
 
-    @property
+    @cached_property
     def wanted(self) -> Wanted:
         return Wanted(self.name, self.fingerprint)
 

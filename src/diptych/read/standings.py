@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -95,6 +97,12 @@ def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
 
     While a revision is built anew beside the one that serves, the serving one counts.
     """
+    return _standings_of(tuple(map(tuple, rows)))
+
+
+@lru_cache(maxsize=64)
+def _standings_of(rows: tuple[tuple[Any, ...], ...]) -> Mapping[Wanted, Standing]:
+    """Between two commits every query finds the same."""
     found: dict[Wanted, Standing] = {}
     for view, fingerprint, revision, status, position, event_id, *state, parked in rows:
         wanted, serving = Wanted(view, fingerprint), status == SERVING
@@ -106,7 +114,7 @@ def standings_of(rows: Iterable[Sequence[Any]]) -> Mapping[Wanted, Standing]:
             known = replace(known, parked=known.parked + parked)
             worse = stop is not None and (known.stop is None or stop.diverged)
             found[wanted] = replace(known, stop=stop) if worse else known
-    return found
+    return MappingProxyType(found)
 
 
 def _stop(

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from diptych.errors import InvalidInput, LimitExceeded
-from diptych.shapes.exact import exact
+from diptych.shapes.exact import exact, is_suspect
 from diptych.shapes.fields import is_model
 from diptych.shapes.mirror import mirrors_of
 from diptych.shapes.models import (
@@ -25,6 +25,7 @@ from diptych.shapes.models import (
 from diptych.shapes.refusals import refusal
 from diptych.shapes.shown import SHOWN
 from diptych.shapes.stored import decoder_of, json_codec, settled
+from diptych.shapes.times import all_in_utc
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class EdgeDecoder(Generic[T]):
         else:
             mirrors = mirrors_of(tp, edge=True)
             self._type, self._timed = mirrors.root, mirrors.timed
+            # The defaults of choices come from the mirror; models are looked into when written
+            self._plain = not (mirrors.choices or mirrors.models)
             self._codec = json_codec(tp)
             self._decoder = decoder_of(self._type, check_nested)
             self._read, self._types = self._read_mirror, _types_of(self._type)
@@ -122,8 +125,10 @@ class EdgeDecoder(Generic[T]):
         return whole, components
 
     def _read_mirror(self, data: bytes) -> T:
+        """Checked as its mirror, then read as what it is: mostly from what was sent."""
         mirror = self._decoder.decode(data)
-        value: T = self._codec.decode(settled(mirror, self._timed))
+        as_sent = self._plain and not is_suspect(data) and all_in_utc(mirror, self._timed)
+        value: T = self._codec.decode(data if as_sent else settled(mirror, self._timed))
         return value
 
     def _read_model(self, data: bytes) -> T:
@@ -143,12 +148,12 @@ class EdgeDecoder(Generic[T]):
             body = {} if data == b"{}" else _FIELDS.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise refusal(error, self._type, root="body") from None
-        lacking = {name: value for name, value in fill.items() if name not in body}
-        added: list[bytes] = []
-        for name, value in {**lacking, **extra}.items():
+        lacking = [(name, value) for name, value in fill.items() if name not in body]
+        added = [_member(name, msgspec.json.encode(value)) for name, value in lacking]
+        for name, value in extra.items():
             text = self._given(name, value)
             if name not in body:
-                added.append(msgspec.json.encode(name) + b":" + text)
+                added.append(_member(name, text))
             elif self._contradicts(name, body[name], text):
                 raise InvalidInput(name, "contradicts the value in the path")
         if not added:
@@ -260,6 +265,10 @@ def _show(schema: Any) -> None:
     if type(schema) in _NESTED:
         for each in schema.values() if isinstance(schema, dict) else schema:
             _show(each)
+
+
+def _member(name: str, value: bytes) -> bytes:
+    return msgspec.json.encode(name) + b":" + value
 
 
 def _leave_out(names: Collection[str], schema: Schema) -> None:

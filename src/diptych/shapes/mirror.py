@@ -80,13 +80,14 @@ class Mirrors:
     """The mirrors of one root type; `root` is the mirror of that itself.
 
     `choices` are the records to be told apart, with field and value of their tags; `found` is
-    what they are found to be. `unordered` tells that there are sets or dicts somewhere.
+    what they are found to be. `unordered` tells that there are sets or dicts somewhere, `models`
+    that there are pydantic models.
     """
 
     def __init__(self, root: Any, *, edge: bool, choices: Mapping[type, Tag]) -> None:
         self.choices = choices
         self.found: dict[type, Tag] = {}
-        self.unordered = False
+        self.unordered = self.models = False
         self._edge = edge
         self._made: dict[Any, type[Struct]] = {}
         self._fields: dict[type, dict[str, str]] = {}
@@ -134,7 +135,10 @@ class Mirrors:
             return self._container(base, origin, at)
         if base is Decimal and self._edge:
             return _DECIMAL
-        if base is None or origin is Literal or is_model(base) or is_leaf(base):
+        if is_model(base):
+            self.models = True
+            return base
+        if base is None or origin is Literal or is_leaf(base):
             return base
         raise ConfigurationError(
             f"{at}: {name_of(base)} cannot be stored exactly; {advice(origin)}"

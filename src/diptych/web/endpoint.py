@@ -24,6 +24,7 @@ from diptych.web.problems import TimeLimit
 from diptych.web.reply import RawHeaders, Reply, Sendable, json_reply
 from diptych.web.routes import PARAMETER, CommandRoute, QueryRoute
 
+_PLAIN: Final = re.compile(r"[0-9a-f-]+")  # ids are mostly UUIDs
 _DISPATCHED: Final = "diptych.dispatched"
 
 
@@ -89,7 +90,8 @@ class CommandEndpoint(Endpoint):
             return ()
 
         def value(name: re.Match[str]) -> str:
-            return quote(str(getattr(command, name[1])), safe="")
+            text = str(getattr(command, name[1]))
+            return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 
         path = scope.get("root_path", "") + PARAMETER.sub(value, self._location)
         return ((b"location", path.encode("ascii", errors="replace")),)
