@@ -166,13 +166,10 @@ class Operations:
     async def drop_revision(self, revision: int) -> None:
         """Delete the tables of a revision that nobody needs.
 
-        Who projects is known, and refused. A process of other code that only answers is not known:
-        its queries get ViewNotReady if it still wanted this one.
-
         Raises:
             UnknownRevision: there is none with this number.
-            RevisionInUse: this code reads it, or a process that is alive projects or builds it, or
-                a query that began before may still read it.
+            RevisionInUse: this code reads it, or a process that is alive projects, builds or reads
+                it, or a query that began before may still read it.
             StoreError.
         """
         means = self._read.means

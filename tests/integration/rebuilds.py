@@ -36,7 +36,7 @@ async def operator(
     store: EventStore, database: ReadDatabase, **options: Any
 ) -> AsyncGenerator[Operations]:
     """Another process, that of an operator."""
-    async with reading(store, database=database, project=False, **options) as side:
+    async with reading(store, database=database, operating=True, **options) as side:
         yield Operations(side)
 
 

@@ -28,7 +28,7 @@ ADDED = {
 }
 NEW = (
     *("diptych_views", "diptych_parked_keys", "diptych_parked_events", "diptych_discards"),
-    "diptych_retries",
+    *("diptych_retries", "diptych_readers"),
 )
 
 

@@ -13,6 +13,7 @@ from diptych.read.builder import Builder
 from diptych.read.database import ReadDatabase
 from diptych.read.query import Query, answer
 from diptych.read.rows import Rows
+from diptych.read.schema import READERS
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -108,6 +109,68 @@ async def test_what_is_needed_is_not_dropped(
     async with operator(store, any_database()) as operations:
         await operations.drop_revision(2)
         assert [each.revision for each in await operations.revisions()] == [1]
+
+
+async def test_what_a_process_of_other_code_answers_from_is_not_dropped(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    """It does not project; whoever did has ended. Once it has ended too nobody needs it."""
+    await some_accounts(store, 3)
+    database = any_database()
+    async with process(store, database) as side, reading(store, database=any_database(), **NEW):
+        await caught_up(side, store)
+        async with (
+            operator(store, any_database()) as operations,
+            reading(store, database=any_database(), **NEW, project=False) as answering,
+        ):
+            await caught_up(answering, store)
+            (_, newer) = await operations.revisions()
+            assert len(newer.users) == 2
+    async with operator(store, any_database()) as operations:
+        async with reading(store, database=any_database(), **NEW, project=False):
+            with pytest.raises(RevisionInUse, match=r"/.* uses it"):
+                await operations.drop_revision(2)
+        await operations.drop_revision(2)
+
+
+async def test_a_process_that_answers_follows_a_flip_and_is_forgotten_when_it_is_dead(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    await some_accounts(store, 3)
+    database = any_database()
+    async with (
+        process(store, database) as side,
+        operator(store, any_database()) as operations,
+        process(store, any_database(), project=False) as answering,
+    ):
+        await caught_up(side, store)
+
+        async def users() -> list[int]:
+            return [len(each.users) for each in await operations.revisions()]
+
+        await operations.rebuild(["accounts"])
+
+        async def has_followed() -> bool:
+            return await users() == [0, 2]
+
+        await wait_until(has_followed)
+        assert answering._running is not None
+        presence = answering._running.presence
+        assert presence is not None
+        assert presence._task is not None
+        presence._task.cancel()
+        async with database.transaction() as tx:
+            await tx.execute(sa.update(READERS).values(alive_until=0.0))
+
+        async def is_forgotten() -> bool:
+            return await users() == [0, 1]
+
+        await wait_until(is_forgotten)
+    async with (
+        reading(store, database=any_database(), operating=True) as side,
+        side.means.database.snapshot() as snapshot,
+    ):
+        assert not await snapshot.execute(sa.select(READERS))
 
 
 @pytest.mark.parametrize("where", ["drop.hidden", "drop.before_commit"])

@@ -104,6 +104,16 @@ def models_of(
     return (*found, *listed("projections", projections, Projection, write="Projection(...)"))
 
 
+def check_names(models: Sequence[ReadModel]) -> None:
+    """Raises: ConfigurationError: two have one name, or a fingerprint cannot be made."""
+    seen: set[str] = set()
+    for model in models:
+        if model.name in seen:
+            raise ConfigurationError(f"two views or projections are named {model.name!r}")
+        seen.add(model.name)
+        model.fingerprint  # noqa: B018 - made at start-up, where its errors belong
+
+
 def root_of(bound: Bound) -> BoundView[Any] | None:
     """The view that is folded from events, whose keys are parked; a projection has none."""
     if isinstance(bound, BoundGroup):

@@ -67,6 +67,11 @@ MIGRATIONS: Final[Mapping[int, Sequence[sa.TextClause]]] = {
             " key_id TEXT NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL,"
             " positions TEXT NOT NULL, PRIMARY KEY (revision, acts))"
         ),
+        sa.text(
+            "CREATE TABLE diptych_readers ("
+            "id TEXT NOT NULL, name TEXT NOT NULL, process TEXT NOT NULL, revisions TEXT NOT NULL,"
+            " alive_until DOUBLE PRECISION NOT NULL, PRIMARY KEY (id))"
+        ),
     ),
 }
 

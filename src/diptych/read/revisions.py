@@ -18,6 +18,7 @@ from diptych.read.schema import (
     DROPPED,
     PARKED_EVENTS,
     PARKED_KEYS,
+    READERS,
     RETIRED,
     RETRIES,
     REVISIONS,
@@ -48,7 +49,7 @@ class RevisionStatus:
 
     `status` is `building`, `serving`, `retired`, or `dropped` if dropping it was cut off. `current`
     tells that this code reads it, `kind` if it was made by a `rebuild` or `first`. `users` are the
-    processes (host/pid) that are alive and project it, or may.
+    processes (host/pid) that are alive and project it, or may, or answer from it.
     """
 
     view: str
@@ -134,17 +135,16 @@ async def _size(snapshot: Snapshot, name: str) -> TableSize:
 
 
 async def _users(reading: Snapshot | Transaction) -> Mapping[int, Sequence[str]]:
-    """By revision, the workers that are alive and hold it, or could."""
-    alive = WORKERS.c.alive_until > database_now()
-    columns = (WORKERS.c.id, WORKERS.c.name, WORKERS.c.process, WORKERS.c.revisions)
-    workers = await reading.execute(sa.select(*columns).where(alive).order_by(WORKERS.c.name))
+    """By revision, the processes that are alive and hold it, or could; or answer from it."""
     held = await reading.execute(sa.select(CHECKPOINTS.c.revision, CHECKPOINTS.c.holder))
     found: dict[int, list[str]] = {}
-    for worker in workers:
-        if not is_gone(worker.process):
-            holds = {row.revision for row in held if row.holder == worker.id}
-            for revision in {*json.loads(worker.revisions), *holds}:
-                found.setdefault(revision, []).append(worker.name)
+    for table in (WORKERS, READERS):
+        alive = sa.select(table).where(table.c.alive_until > database_now()).order_by(table.c.name)
+        for worker in await reading.execute(alive):
+            if not is_gone(worker.process):
+                holds = {row.revision for row in held if row.holder == worker.id}
+                for revision in {*json.loads(worker.revisions), *holds}:
+                    found.setdefault(revision, []).append(worker.name)
     return found
 
 
@@ -156,8 +156,8 @@ async def drop_revision(revision: int, ours: Collection[Wanted], *, database: Re
 
     Raises:
         UnknownRevision: there is none with this number.
-        RevisionInUse: this code reads it, or a process that is alive projects or builds it, or a
-            query that has begun half a minute ago may still read it.
+        RevisionInUse: this code reads it, or a process that is alive projects, builds or reads it,
+            or a query that has begun half a minute ago may still read it.
         StoreError.
     """
     view = await _hide(revision, ours, database=database)

@@ -203,8 +203,20 @@ WORKERS: Final = sa.Table(
 revisions that it can project; `process` tells on its own machine whether it still exists.
 """
 
+READERS: Final = sa.Table(
+    "diptych_readers",
+    _METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("revisions", sa.Text, nullable=False),
+    sa.Column("alive_until", sa.DOUBLE_PRECISION, nullable=False),
+)
+"""One row for each application that only answers from this database; as `diptych_workers`, but that
+`revisions` are those that it reads."""
+
 OWN_TABLES: Final = (
-    *(META, REVISIONS, CHECKPOINTS, WORKERS),
+    *(META, REVISIONS, CHECKPOINTS, WORKERS, READERS),
     *(VIEWS, PARKED_KEYS, PARKED_EVENTS, DISCARDS, RETRIES),
 )
 

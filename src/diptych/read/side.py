@@ -19,12 +19,13 @@ from diptych.read.checkpoint import refuse_lost_history
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Standing, Wanted
 from diptych.read.explanation import Explanation
-from diptych.read.group import grouped, homes, named
+from diptych.read.group import check_names, grouped, homes, named
 from diptych.read.lease import TTL, Leases
 from diptych.read.live import Live
 from diptych.read.means import Means
 from diptych.read.model import ReadModel
 from diptych.read.observer import Observer, Observers
+from diptych.read.presence import Presence
 from diptych.read.projecting import Projecting
 from diptych.read.query import Answer, Query, QueryHandler
 from diptych.read.readiness import Readiness, readiness
@@ -66,7 +67,7 @@ class ReadSide:
     ) -> None:
         self._store, self._database, self._clock = store, database, clock
         self._models, self._ttl = grouped(models), lease_ttl
-        _check_names(models)
+        check_names(models)
         self._bus = QueryBus(queries, homes=homes(self._models), database=database)
         self._observers = Observers()
         self._running: _Running | None = None
@@ -240,10 +241,14 @@ class ReadSide:
         projecting = self._project(aims, means) if project and targets else None
         if projecting is not None:
             await projecting.start()
+        presence = None
+        if targets and not (project or operating):
+            presence = Presence(self.wanted, database=self._database, ttl=self._ttl)
+            await presence.start()
         live = Live(
             self._bus, consistency, store=self._store, database=self._database, signal=signal
         )
-        return _Running(aims, live, means, projecting)
+        return _Running(aims, live, means, projecting, presence)
 
     def _project(self, targets: Targets, means: Means) -> Projecting:
         worker = Worker.here()
@@ -282,18 +287,12 @@ class _Running:
     live: Live
     means: Means
     projecting: Projecting | None
+    presence: Presence | None
 
     async def stop(self) -> None:
         await self.live.close()
         if self.projecting is not None:
             await self.projecting.stop()
+        if self.presence is not None:
+            await self.presence.stop()
         await self.means.signal.close()
-
-
-def _check_names(models: Sequence[ReadModel]) -> None:
-    seen: set[str] = set()
-    for model in models:
-        if model.name in seen:
-            raise ConfigurationError(f"two views or projections are named {model.name!r}")
-        seen.add(model.name)
-        model.fingerprint  # noqa: B018 - made at start-up, where its errors belong
