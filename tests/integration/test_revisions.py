@@ -173,6 +173,22 @@ async def test_a_process_that_answers_follows_a_flip_and_is_forgotten_when_it_is
         assert not await snapshot.execute(sa.select(READERS))
 
 
+async def test_a_process_that_may_not_say_that_it_reads_answers_all_the_same(
+    store: MemoryEventStore, any_database: AnyDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its user may have no right to write; it says so once."""
+    await some_accounts(store, 3)
+    async with process(store, any_database()) as side:
+        await caught_up(side, store)
+        async with side.means.database.transaction() as tx:
+            await tx.drop(READERS.name)
+        async with process(store, any_database(), project=False) as answering:
+            assert await all_accounts(answering) == await expected_accounts(store)
+            await asyncio.sleep(0.2)  # it looks ten times in half a second
+    said = [each.message for each in caplog.records if "that this process reads" in each.message]
+    assert len([each for each in said if each.startswith("it cannot be said")]) == 1
+
+
 @pytest.mark.parametrize("where", ["drop.hidden", "drop.before_commit"])
 async def test_a_drop_that_was_cut_off_is_done_by_the_next(live: Live, where: str) -> None:
     await live.operations.rebuild(["accounts"])

@@ -13,7 +13,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from diptych.errors import StoreError
+from diptych.errors.reason import reason
 from diptych.read.database import ReadDatabase, Snapshot, Transaction, Wanted
 from diptych.read.revision import registry
 from diptych.read.schema import READERS, database_now
@@ -35,12 +35,12 @@ class Presence:
         self._wanted, self._database, self._ttl = wanted, database, ttl
         self._worker = Worker.here()
         self._said: Sequence[int] = ()
-        self._renew_at = 0.0
+        self._renew_at, self._well = 0.0, True
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Raises: StoreError: it could not be said."""
-        await self._say()
+        """Say it, if the database lets us: it may give this user no right but to read."""
+        await self._look()
         self._task = asyncio.create_task(self._run(), name="diptych-presence")
 
     async def stop(self) -> None:
@@ -50,24 +50,26 @@ class Presence:
         try:
             async with asyncio.timeout(_LONGEST_END), self._database.transaction() as tx:
                 await tx.execute(sa.delete(READERS).where(READERS.c.id == self._worker.id))
-        except (StoreError, TimeoutError) as error:
-            _log.info("that this process reads is left to be forgotten: %s", error)
+        except Exception as error:  # noqa: BLE001 - it ends all the same
+            _log.info("that this process reads is left to be forgotten: %s", reason(error))
 
     async def _run(self) -> None:
-        well = True
         while True:
             await asyncio.sleep(self._ttl / _LOOKS)
-            try:
-                async with self._database.snapshot(projecting=True) as snapshot:
-                    reads = await self._reads(snapshot)
-                if reads != self._said or _time() >= self._renew_at:
-                    await self._say()
-            except Exception as error:  # noqa: BLE001 - queries go on meanwhile
-                if well:
-                    _log.warning("it cannot be said that this process reads: %s", error)
-                well = False
-            else:
-                well = True
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            async with self._database.snapshot(projecting=True) as snapshot:
+                reads = await self._reads(snapshot)
+            if reads != self._said or _time() >= self._renew_at:
+                await self._say()
+        except Exception as error:  # noqa: BLE001 - queries go on meanwhile
+            if self._well:
+                _log.warning("it cannot be said that this process reads: %s", reason(error))
+            self._well = False
+        else:
+            self._well = True
 
     async def _reads(self, reading: Snapshot | Transaction) -> Sequence[int]:
         known = await registry(reading)
