@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from diptych.errors import CheckpointDiverged, StoreClosed, StoreError
 from diptych.read.bus import Look, QueryBus
@@ -99,9 +99,13 @@ class Live:
         seat = group.seat(query, look, tenant=tenant)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="diptych-live")
-        elif self._moved is not None and not self._moved.done() and len(group.watched) == 1:
-            self._moved.set_result(None)  # its view may not be among those that are waited for
+        elif seat.watched.due or len(group.watched) == 1:
+            self._hurry()  # its view may not even be among those that are waited for
         return seat
+
+    def _hurry(self) -> None:
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
 
     async def close(self) -> None:
         """End all watching: `StoreClosed` is raised to who goes on."""
@@ -171,10 +175,12 @@ class Live:
         async with self._database.snapshot(list(wanted)) as snapshot:
             for group in groups:
                 group.look(snapshot.standings, self.consistency.as_of)
-            rows = await _rows(snapshot, groups)
-        for group in groups:
-            for watched in group.watched.values():
-                watched.compare(rows)
+            looks = [(each, each.look) for group in groups for each in group.watched.values()]
+            rows = await _rows(snapshot, looks)
+        for number, (watched, look) in enumerate(looks):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+            watched.compare(look, rows)
         self._judge()
 
     def _judge(self, *, missed: bool = False) -> None:
@@ -224,14 +230,13 @@ class Live:
 
 
 async def _rows(
-    snapshot: Snapshot, groups: Iterable[Group]
+    snapshot: Snapshot, looks: Iterable[tuple[Watched, Look[Any]]]
 ) -> Mapping[tuple[ViewTable, FullKey], Sequence[object]]:
     """What has become of all rows that answers were made from, if their tables still serve."""
     keys: defaultdict[ViewTable, set[FullKey]] = defaultdict(set)
-    for group in groups:
-        for watched in group.watched.values():
-            for table, those in watched.rows.items():
-                keys[table].update(those)
+    for watched, look in looks:
+        for table, those in watched.rows_of(look).items():
+            keys[table].update(those)
     found: dict[tuple[ViewTable, FullKey], Sequence[object]] = {}
     for table, wanted in keys.items():
         listed = list(wanted)

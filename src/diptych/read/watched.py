@@ -47,11 +47,15 @@ class Seat:
 
 
 class Watched:
-    """One query of one tenant. It is `due` while it may have another answer than its `look`."""
+    """One query of one tenant. It is `due` while it may have another answer than its `look`; at
+    `place` that answer was, for all that is known, still right."""
+
+    place: Token
 
     def __init__(self, group: "Group", query: Query[Any], look: Look[Any], *, tenant: str) -> None:
         self.group, self.query, self.tenant = group, query, tenant
-        self.key, self.look, self.due = _key(query, tenant), look, False
+        self.key, self.due = _key(query, tenant), False
+        self._take(look)
         self.failure: Exception | None = None
         self.trouble: StoreError | None = None
         self._seats: dict[Seat, None] = {}
@@ -66,36 +70,30 @@ class Watched:
         if not self._seats:
             self.group.forget(self)
 
-    @property
-    def place(self) -> Token:
-        """The last place of which is known that the answer is right there."""
-        known = self.group.place
-        return self.look.place if self.due or self.look.place.position > known.position else known
-
-    @property
-    def rows(self) -> Mapping[ViewTable, Mapping[FullKey, object]]:
+    def rows_of(self, look: Look[Any]) -> Mapping[ViewTable, Mapping[FullKey, object]]:
         """Those that decide whether it is due."""
-        reads = self.look.reads
-        return {} if reads.whole or self._otherwise() else reads.rows
+        return {} if look.reads.whole or self._otherwise() else look.reads.rows
 
-    def compare(self, rows: Found) -> None:
-        """See, of how its views stand and what its `rows` are now, whether it is due."""
-        reads = self.look.reads
+    def compare(self, look: Look[Any], rows: Found) -> None:
+        """See whether it is due, of how its views stand now, and of what has become of the rows of
+        `look`, which was the last one when they were read."""
+        now = self.group.place
         if self._otherwise():
             self.due = True
-        elif reads.whole:
-            self.due = self.look.place.position < self.group.place.position
+        elif look.reads.whole or look is not self.look:
+            self.due = self.look.place.position < now.position
         else:
-            self.due = not reads.same_in(rows)
-        if not self.due:
+            self.due = not look.reads.same_in(rows)
+        if not self.due and now.position >= self.place.position:
+            self.place = now
             self.tell(unsettled=True)
 
     def show(self, look: Look[Any]) -> None:
         """Another answer, unless it is older than the last."""
-        if look.place.position < self.look.place.position:
+        if look.place.position < self.place.position:
             return
-        before, self.look, self.due = self.look.shown, look, False
-        after = look.shown
+        before, after, self.due = self.look.shown, look.shown, False
+        self._take(look)
         self.tell(unsettled=before.stale == after.stale and before.value == after.value)
 
     def fail(self, error: Exception) -> None:
@@ -110,8 +108,12 @@ class Watched:
             if seat.unsettled or not unsettled:
                 seat.wake()
 
+    def _take(self, look: Look[Any]) -> None:
+        self.look, self.place = look, look.place
+        self._facts = facts_of(look.standings, self.group.wanted)
+
     def _otherwise(self) -> bool:
-        return facts_of(self.look.standings, self.group.wanted) != self.group.facts
+        return self._facts != self.group.facts
 
 
 class Group:
@@ -136,6 +138,8 @@ class Group:
         watched = self.watched.setdefault(new.key, new)
         if watched is not new:
             watched.show(look)
+        if watched.place.position < self.place.position:
+            watched.due = True  # what was looked at last did not include it
         return watched.sit()
 
     def forget(self, watched: Watched) -> None:
@@ -150,11 +154,11 @@ class Group:
 
     def judge(self, *, head: int, now: float) -> None:
         """See, after a look or in vain of one, whether the views are late."""
-        position = self.place.position
+        position, was_late = self.place.position, self.late
         if position >= self._goal:
-            self._goal, self._since = max(head, position), now
+            self._goal, self._since, was_late = max(head, position), now, False
         stopped = any(each.stop is not None for each in self.standings.values())
-        waiting = self.late or stopped or now - self._since > self._patience
+        waiting = was_late or stopped or now - self._since > self._patience
         late = (waiting and position < self._goal) or self._unseen(now)
         if late != self.late:
             self.late = late

@@ -1,0 +1,140 @@
+"""What is known of a watched query between two looks, and what is claimed of its answer."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from diptych.read.bus import Look
+from diptych.read.database import Standing, Stop
+from diptych.read.query import Answer, Query
+from diptych.read.reads import FullKey, Reads, keyed
+from diptych.read.watched import Group, Seat
+from diptych.store.contract import Point
+from diptych.tokens import Token
+from tests.integration.accounts import accounts
+
+LOG = UUID(int=1)
+DIALECT: sa.Dialect = sqlite.dialect()
+TABLE = accounts.bind(1, DIALECT).table
+KEY: FullKey = ("", "a")
+
+
+@dataclass(frozen=True)
+class Get(Query[str]):
+    pass
+
+
+def at(position: int, **facts: Any) -> dict[Any, Standing]:
+    return {accounts.wanted: Standing(1, serving=True, point=Point(position), **facts)}
+
+
+def row(balance: int) -> tuple[object, ...]:
+    """As `get` gives it: fields, position, version."""
+    return ("a", "Ann", balance, 0, "now", None, 1, 1)
+
+
+def loaded(balance: int) -> dict[Any, Any]:
+    """As `load` gives it: the tenant, fields, version."""
+    fields = row(balance)
+    return keyed(TABLE, [("", *fields[:-2], fields[-1])])
+
+
+def look(value: str, position: int, *, balance: int | None = 0, whole: bool = False) -> Look[str]:
+    reads, place = Reads(), Token(LOG, position)
+    reads.whole = whole
+    reads.row(TABLE, KEY, None if balance is None else row(balance))
+    return Look(Answer(value, place, stale=False, token=place), reads, at(position), place)
+
+
+def watched_at(first: Look[str]) -> tuple[Group, Seat]:
+    group = Group([accounts], first)
+    return group, group.seat(Get(), first, tenant="")
+
+
+def as_of(standings: Any) -> Token:
+    return Token(LOG, standings[accounts.wanted].point.position)
+
+
+def test_a_place_is_claimed_only_when_the_rows_of_that_place_were_compared() -> None:
+    first = look("one", 1)
+    group, seat = watched_at(first)
+    group.look(at(2), as_of)
+    assert seat.watched.place.position == 1
+    seat.watched.compare(first, loaded(0))
+    assert (seat.watched.place.position, seat.watched.due) == (2, False)
+    group.look(at(3), as_of)
+    seat.watched.compare(first, loaded(5))
+    assert (seat.watched.place.position, seat.watched.due) == (2, True)
+
+
+def test_a_row_that_is_new_or_gone_is_a_change() -> None:
+    for balance, rows in ((None, loaded(0)), (0, {})):
+        first = look("one", 1, balance=balance)
+        group, seat = watched_at(first)
+        group.look(at(2), as_of)
+        seat.watched.compare(first, rows)
+        assert seat.watched.due
+
+
+def test_rows_of_an_answer_before_the_last_tell_nothing() -> None:
+    first, second = look("one", 1), look("two", 2, balance=5)
+    group, seat = watched_at(first)
+    group.look(at(3), as_of)
+    seat.watched.show(second)
+    seat.watched.compare(first, loaded(0))  # read while the second answer came
+    assert (seat.watched.due, seat.watched.place.position) == (True, 2)
+
+
+def test_what_read_more_than_rows_is_due_whenever_its_views_moved() -> None:
+    first = look("one", 1, whole=True)
+    group, seat = watched_at(first)
+    group.look(at(1), as_of)
+    seat.watched.compare(first, {})
+    assert not seat.watched.due
+    group.look(at(2), as_of)
+    seat.watched.compare(first, {})
+    assert seat.watched.due
+
+
+def test_how_its_views_stand_may_make_it_due_at_the_same_place() -> None:
+    stop = Stop(2, "no reason", diverged=False, reached=1)
+    for facts in ({"stop": stop}, {"parked": 1}):
+        first = look("one", 1)
+        group, seat = watched_at(first)
+        group.look(at(1, **facts), as_of)
+        seat.watched.compare(first, loaded(0))
+        assert seat.watched.due
+
+
+def test_an_older_answer_is_not_shown() -> None:
+    group, seat = watched_at(look("two", 2))
+    seat.watched.show(look("one", 1))
+    assert seat.watched.look.shown.value == "two"
+    assert group.place.position == 2
+
+
+def test_who_comes_with_an_answer_from_before_the_last_look_is_due() -> None:
+    group, _ = watched_at(look("two", 2))
+    late = group.seat(Get(), look("one", 1), tenant="another")
+    assert late.watched.due
+
+
+def test_lateness_lasts_until_what_was_missed_is_there() -> None:
+    group, _ = watched_at(look("one", 1))
+    stop = Stop(2, "no reason", diverged=False, reached=1)
+    group.look(at(1, stop=stop), as_of)
+    group.judge(head=1, now=0)
+    assert not group.late  # there is nothing behind it
+    group.judge(head=3, now=0)
+    assert group.late
+    group.look(at(2), as_of)
+    group.judge(head=3, now=0)
+    assert group.late
+    group.look(at(3), as_of)
+    group.judge(head=4, now=0)
+    assert not group.late
+    group.judge(head=4, now=11)  # longer than `max_lag`
+    assert group.late
