@@ -44,13 +44,13 @@ async def called(call: Awaitable[None], timeout: timedelta) -> None:
 
 async def _end(task: "asyncio.Future[None]") -> None:
     task.cancel()
+    task.add_done_callback(_forget)
     await asyncio.wait({task}, timeout=_LONGEST_CANCEL)
     if not task.done():
         _log.error("%r was cancelled and goes on: it is left alone", task)
-        task.add_done_callback(_forget)
 
 
 def _forget(task: "asyncio.Future[None]") -> None:
-    """Nobody else asks what became of it."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.warning("%r has ended with an error", task)
+    """Perhaps nobody else asks what became of it, of which asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
