@@ -230,11 +230,11 @@ async def test_who_asks_in_a_loop_lets_everyone_else_run(
 
     async with reading(store, database=any_database(), queries=[FREE]) as side:
         counting = asyncio.create_task(count_turns())
-        before = time.monotonic()
-        while time.monotonic() < before + 0.2:
+        deadline = time.monotonic() + 10
+        while turns < 20:
+            assert time.monotonic() < deadline
             await side.query(Free())
         counting.cancel()
-    assert turns >= 20
 
 
 async def test_a_cancelled_query_is_interrupted_and_its_connection_is_used_again(

@@ -238,10 +238,10 @@ LARGE = [
 
 @pytest.mark.parametrize("body", LARGE, ids=lambda body: str(body[:80]))
 def test_large_bodies_are_refused_in_time_that_grows_with_their_size(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidInput) as refused:
         edge_decoder(Create).decode(body)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert len(str(refused.value)) < 200
 
 
