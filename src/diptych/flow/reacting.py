@@ -77,7 +77,7 @@ class Reacting:
             async with asyncio.timeout(_LONGEST_END):
                 await self._cursors.release(self.worker)
         except (DiptychError, TimeoutError) as error:
-            _log.warning("cursors are left to expire: %s", error)
+            _log.warning("cursors are left to expire: %s", reason(error))
 
     async def _end_all(self) -> None:
         for running in self._running.values():

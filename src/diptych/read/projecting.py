@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from diptych.errors import StoreError
+from diptych.errors.reason import reason
 from diptych.read.database import Slot
 from diptych.read.lease import Leases, Sight
 from diptych.read.projector import Projector, Status, is_cancelled
@@ -74,7 +75,7 @@ class Projecting:
             async with asyncio.timeout(_LONGEST_END):
                 await self._leases.end()
         except (StoreError, TimeoutError) as error:
-            _log.warning("leases are left to expire: %s", error)
+            _log.warning("leases are left to expire: %s", reason(error))
 
     async def _run(self) -> None:
         while True:
