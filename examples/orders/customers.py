@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from msgspec.structs import replace
 from diptych import Query, Rejected, Rows, View
 from examples.orders.order import Status
 from examples.orders.summaries import OrderSummary, summaries
+
+_NOTHING: Final = Decimal()
 
 
 class Customer(Struct, frozen=True):
@@ -35,10 +38,11 @@ def project(
         return row
     if row is None or before is None:
         row = _ordered(row, after)
+    (was_open, spent), (is_open, spends) = _counted(before), _counted(after)
     return replace(
         row,
-        open_orders=row.open_orders - _open(before) + _open(after),
-        total_spent=row.total_spent - _spent(before) + _spent(after),
+        open_orders=row.open_orders - was_open + is_open,
+        total_spent=row.total_spent - spent + spends,
     )
 
 
@@ -48,20 +52,17 @@ def _ordered(row: Customer | None, order: OrderSummary) -> Customer:
         customer_name=order.customer_name,
         number_of_orders=row.number_of_orders + 1 if row else 1,
         open_orders=row.open_orders if row else 0,
-        total_spent=row.total_spent if row else Decimal(),
+        total_spent=row.total_spent if row else _NOTHING,
         last_order_id=order.order_id,
         last_order_at=order.created_at,
     )
 
 
-def _open(order: OrderSummary | None) -> bool:
-    return order is not None and order.status is Status.OPEN
-
-
-def _spent(order: OrderSummary | None) -> Decimal:
+def _counted(order: OrderSummary | None) -> tuple[bool, Decimal]:
+    """Whether it is open, and what it costs."""
     if order is None or order.status is Status.CANCELLED:
-        return Decimal()
-    return order.total_amount
+        return False, _NOTHING
+    return order.status is Status.OPEN, order.total_amount
 
 
 customers = View(

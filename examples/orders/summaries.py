@@ -1,6 +1,5 @@
 """The view of orders: its row, its fold, and the queries that it answers."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -54,7 +53,7 @@ def project(
                 row,
                 total_amount=row.total_amount + item.amount,
                 item_count=row.item_count + 1,
-                descriptions=f"{row.descriptions}\n{_described([item])}",
+                descriptions=f"{row.descriptions}\n{_described(item)}",
                 version=recorded.version,
             )
         case OrderShipped():
@@ -77,13 +76,13 @@ def _created(event: OrderCreated, recorded: RecordedEvent) -> OrderSummary:
         item_count=len(event.items),
         created_at=recorded.at,
         shipped_at=None,
-        descriptions=_described(event.items),
+        descriptions="\n".join(map(_described, event.items)),
         version=recorded.version,
     )
 
 
-def _described(items: Iterable[OrderItem]) -> str:
-    return "\n".join(f"{item.product_id} {item.description}" for item in items)
+def _described(item: OrderItem) -> str:
+    return f"{item.product_id} {item.description}"
 
 
 summaries = View(

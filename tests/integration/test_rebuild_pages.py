@@ -54,7 +54,8 @@ async def test_rows_equal_an_independent_fold(
     async with reading(store, database=any_database(), **PARTS) as side:  # type: ignore[arg-type]
         operations = Operations(side)
         token = await head_token(store)
-        await side.query(GetTables(), at_least=token)
+        for query in (GetTables(), GetTurnovers()):  # until then its projector builds it
+            await side.query(query, at_least=token)
         with (
             suppress(FailpointError),
             armed(chance.choice(POINTS), fail, on=chance.randrange(1, 20)),

@@ -28,7 +28,7 @@ def changed_rows(key_of: Callable[[Any], object]) -> Expand:
             before, after, origin = change
             old = None if before is None else key_of(before)
             new = None if after is None else key_of(after)
-            if old is new or old == new:
+            if old is new or before is None or old == new:
                 if not _is_none(new):
                     keys.append((recorded.tenant, new))
                     steps.append(step)

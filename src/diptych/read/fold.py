@@ -108,6 +108,7 @@ class Rule:
         """
         project, row_key, touches = self.project, self.row_key, self.touches
         keys, rows, last, changes = batch.keys, batch.rows, batch.last, batch.changes
+        origin = None if self.origin is own_key else self.origin
         recorded: RecordedEvent | None = None
         slot, event = 0, None
         try:
@@ -122,8 +123,8 @@ class Rule:
                     rows[slot] = after
                     last[slot] = recorded
                     if changes is not None:
-                        change = (before, after, self.origin(keys[slot], event))
-                        changes.append((recorded, change))
+                        key = keys[slot] if origin is None else origin(keys[slot], event)
+                        changes.append((recorded, (before, after, key)))
                 elif touches and after is not None:
                     last[slot] = recorded
         except Exception as error:
