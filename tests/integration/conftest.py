@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from diptych.read import live as live_queries
 from diptych.read.database import ReadDatabase
 from diptych.read.postgres.database import PostgresReadDatabase
 from diptych.read.sqlite.database import SqliteReadDatabase
@@ -97,3 +98,9 @@ async def reaction_store(
     await log.open()
     yield log
     await log.close()
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live queries look ten times as often for what nobody tells them."""
+    monkeypatch.setattr(live_queries, "_LOOK_AGAIN", 0.1)

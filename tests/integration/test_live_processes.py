@@ -31,6 +31,8 @@ from tests.integration.live import until, upcoming
 from tests.integration.processes import Setting, opened, processes
 from tests.servers.postgres import own_server
 
+pytestmark = pytest.mark.usefixtures("often")
+
 
 def views(**options: object) -> dict[str, object]:
     """Options of `reading`: a view, and its query."""

@@ -20,6 +20,8 @@ from tests.integration.accounts import GetAccount, ListAccounts, append, head_to
 from tests.integration.conftest import AnyDatabase
 from tests.integration.test_projector_random import FAILPOINTS, some_events
 
+pytestmark = pytest.mark.usefixtures("often")
+
 
 class Watcher:
     """Watches one query, now and then anew from its last token, and checks what it is shown."""
@@ -66,7 +68,7 @@ async def disturb(side: ReadSide, chance: random.Random) -> None:
                 await Operations(side).rebuild(["accounts"])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_at_rest_every_watcher_has_what_a_fresh_query_has(
     store: MemoryEventStore, any_database: AnyDatabase, seed: int
 ) -> None:

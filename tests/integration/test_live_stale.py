@@ -24,6 +24,7 @@ from tests.integration.live import balance, until, upcoming
 from tests.integration.parked import parking_view
 from tests.integration.test_checkpoint_diverged import restore
 
+pytestmark = pytest.mark.usefixtures("often")
 view = parking_view(max_lag=timedelta(milliseconds=200))
 stopping = parking_view(on_error="stop", max_lag=timedelta(seconds=60))
 
