@@ -213,3 +213,24 @@ async def test_what_a_query_raises_is_raised_to_its_watchers(
             await upcoming(watching)
         with pytest.raises(StopAsyncIteration):
             await upcoming(watching)
+
+
+async def test_no_error_whatever_leaves_watchers_without_a_word(
+    store: MemoryEventStore, side: ReadSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, failures = live_of(side), iter([True, True])
+    look = live._look
+
+    async def fail_at_first() -> None:
+        if next(failures, False):
+            raise ZeroDivisionError
+        await look()
+
+    monkeypatch.setattr(live, "_look", fail_at_first)
+    account_id = uuid4()
+    token = await append(store, Opened(account_id, "Ann"))
+    async with side.watch(GetAccount(account_id), at_least=token) as watching:
+        assert await balance(watching) == 0
+        await append(store, Deposited(account_id, 5))
+        assert await balance(watching) == 5
+    assert next(failures, None) is None

@@ -155,9 +155,10 @@ class Live:
             await self._look_at_head()
             await self._look()
             await self._ask_again()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - who waits for an answer would wait for ever
             if not failed_before:
-                _log.warning("live queries cannot be kept up; trying again: %s", error)
+                ours = None if isinstance(error, StoreError) else error
+                _log.warning("live queries lag, trying again: %s", error, exc_info=ours)
             self._judge(missed=True)
             return False
         return True
