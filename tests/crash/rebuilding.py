@@ -18,7 +18,7 @@ from diptych.read.side import ReadSide
 from diptych.store.contract import EventStore
 from diptych.tokens import Token
 from tests.integration.accounts import Deposited, GetAccount, Opened, append, reading
-from tests.servers.forks import FORKS
+from tests.servers.forks import forked
 
 TTL: Final = 1.0
 LONG: Final = timedelta(seconds=20)
@@ -64,9 +64,7 @@ def rebuilds(place: Place, failpoint: str) -> BaseProcess:
 
 
 def _started(work: object, place: Place, failpoint: str) -> BaseProcess:
-    process = FORKS.Process(target=_run, args=(work, place, failpoint), daemon=True)
-    process.start()
-    return process
+    return forked(_run, work, place, failpoint)
 
 
 def _run(work: object, place: Place, failpoint: str) -> None:

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import chdir, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,14 +25,23 @@ from typing import IO, Final
 
 from diptych.failpoints import arm_from_environment
 
-FORKS: Final = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
+ROOT: Final = Path(__file__).parents[2]
+_FORKS: Final = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
     [
         *("diptych.cli.commands", "examples.orders.serving", "uvicorn", __name__),
         *("tests.crash.reacting", "tests.crash.rebuilding", "tests.integration.processes"),
         "tests.servers.prepared",
     ]
 )
+
+
+def forked(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that does this, and has started."""
+    with chdir(ROOT):  # where the fork server finds what it imports when it begins
+        process = _FORKS.Process(target=target, args=arguments, daemon=True)
+        process.start()
+    return process
 
 
 class Forked:
@@ -128,10 +137,7 @@ def _started(
     module: str, arguments: tuple[str, ...], environment: Mapping[str, str], *files: IO[bytes]
 ) -> BaseProcess:
     streams = [Connection(os.dup(file.fileno())) for file in files]
-    process = FORKS.Process(
-        target=_run, args=(module, arguments, dict(environment), streams), daemon=True
-    )
-    process.start()
+    process = forked(_run, module, arguments, dict(environment), streams)
     for stream in streams:
         stream.close()
     return process
@@ -143,6 +149,7 @@ def _started(
 def _run(
     module: str, arguments: tuple[str, ...], environment: dict[str, str], streams: list[Connection]
 ) -> None:
+    os.chdir(ROOT)
     os.setpgid(0, 0)  # so that a test can signal it and all that it starts
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
