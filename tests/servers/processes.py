@@ -15,6 +15,12 @@ def children_of(parent: int) -> list[int]:
     return [pid for pid, (ppid, state) in _table().items() if ppid == parent and state != "Z"]
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a SIGSTOP has reached every thread of it; until then the others go on."""
+    states = [_stat(task) for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(found is None or found[2] == "T" for found in states)
+
+
 def words_of(pid: int) -> list[str]:
     """The command line of a process; nothing if it has ended."""
     if Path("/proc/self/cmdline").exists():
