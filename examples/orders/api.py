@@ -19,7 +19,7 @@ from examples.orders.order import (
     ShipOrder,
     Status,
 )
-from examples.orders.page import add_page
+from examples.orders.page_files import add_page
 from examples.orders.summaries import GetCustomerOrders, GetOrder, SearchOrders
 
 

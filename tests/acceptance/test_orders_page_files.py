@@ -9,7 +9,7 @@ import pytest
 
 from examples.orders.api import create_api
 from examples.orders.app import shop
-from examples.orders.page import FOLDER
+from examples.orders.page_files import FOLDER
 from tests.acceptance.conftest import client_of, problem_of
 
 
