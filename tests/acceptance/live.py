@@ -22,7 +22,7 @@ class Event:
 
 @dataclass
 class Client:
-    """What comes on one stream. A heartbeat is an event without a name."""
+    """What comes on one stream."""
 
     response: httpx.Response
     _lines: AsyncIterator[str] = field(init=False)
@@ -35,7 +35,7 @@ class Client:
         async with asyncio.timeout(20):
             while True:
                 event = await self._event()
-                if event.name or heartbeats:
+                if event.name not in ("", "heartbeat") or heartbeats:
                     return event
 
     async def _event(self) -> Event:

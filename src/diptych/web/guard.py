@@ -41,9 +41,11 @@ class Limits:
     """What a request may have at most: bytes, headers, seconds until its body is there, and until
     a mounted route has answered it.
 
-    Of live queries there are so many `streams` at a time, and `streams_each` of one known actor. A
-    stream says something every `heartbeat_seconds`, is dropped if its client does not read for
-    `write_seconds`, and ended after `stream_seconds`: its client comes again, and is judged anew.
+    Of live queries there are so many `streams` at a time, and `streams_each` of one actor with a
+    name. Where there is an identity, all actors without a name have `streams_unnamed` together, so
+    that they cannot take those of the others. A stream says something every `heartbeat_seconds`, is
+    dropped if its client does not read for `write_seconds`, and ended after `stream_seconds`: its
+    client comes again, and is judged anew.
     """
 
     body: int = 1_000_000
@@ -54,6 +56,7 @@ class Limits:
     seconds: float = 60.0
     streams: int = 1_000
     streams_each: int = 20
+    streams_unnamed: int = 500
     heartbeat_seconds: float = 15.0
     write_seconds: float = 10.0
     stream_seconds: float = 900.0

@@ -30,7 +30,7 @@ class LiveEndpoint(Endpoint):
 
     async def _reply(self, request: Request, sent: Sent, actor: Actor) -> Stream:
         query: Any = await from_parameters(request, self._route.message)
-        await self._policy.check(actor, query)
+        await self._edge.check(request.scope, actor, query)
         self._streams.enter(actor)
         try:
             return await self._stream(request, sent, actor, query)

@@ -140,7 +140,8 @@ class _Endpoints:
         self, edge: Edge, policy: Policy, problems: Problems, *, limits: Limits, prefix: str
     ) -> None:
         self._edge, self._policy, self._prefix = edge, policy, prefix
-        self._seconds, self._streams = limits.seconds, Streams(limits, problems)
+        self._seconds = limits.seconds
+        self._streams = Streams(limits, problems, known=policy.asks)
         self.stopping: Stopping | None = None
         """Of streams, if there are any."""
 

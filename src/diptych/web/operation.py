@@ -108,7 +108,7 @@ def _events(content: Mapping[str, dict[str, Schema]]) -> dict[str, dict[str, Sch
     """The same answer as the data of server-sent events, as FastAPI describes them."""
     answer = content["application/json"]["schema"]
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": answer}
-    names = {"type": "string", "enum": ["answer", "stale", "problem"]}
+    names = {"type": "string", "enum": ["answer", "stale", "heartbeat", "problem"]}
     properties: Schema = {"event": names, "id": _TEXT, "data": data}
     item: Schema = {"type": "object", "required": ["event", "data"], "properties": properties}
     return {"text/event-stream": {"itemSchema": item}}

@@ -18,7 +18,7 @@ from diptych.errors import Overloaded
 from diptych.read.query import Answer
 from diptych.read.watching import Watching
 from diptych.web.guard import Limits
-from diptych.web.identity import NOBODY, Actor
+from diptych.web.identity import Actor
 from diptych.web.problems import Problems, RequestRefused
 from diptych.web.reply import RawHeaders
 from diptych.web.stopping import STOPPING, Stopping
@@ -28,32 +28,41 @@ _HEADERS: Final[RawHeaders] = (
     (b"x-accel-buffering", b"no"),  # nginx would hold events back until it has enough of them
 )
 _RETRY: Final = b"retry: 1000\n\n"
-_HEARTBEAT: Final = b":\n\n"
+_HEARTBEAT: Final = b"event: heartbeat\ndata: {}\n\n"  # scripts are not told of comments
+_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")  # in JSON they are blanks between its parts
 
 _log = logging.getLogger("diptych.web")
 
+_Who = tuple[str, str] | None
+
 
 class Streams:
-    """The streams of one mount, within its limits."""
+    """The streams of one mount, within its limits. Where actors are `known`, those without a name
+    leave some to the others; who they are cannot be told apart, so they share theirs.
+    """
 
-    def __init__(self, limits: Limits, problems: Problems) -> None:
+    def __init__(self, limits: Limits, problems: Problems, *, known: bool) -> None:
         self.limits, self.problems, self.stopping = limits, problems, Stopping()
-        self._of: Counter[Actor] = Counter()
+        self._unnamed = limits.streams_unnamed if known else limits.streams
+        self._of: Counter[_Who] = Counter()
 
     def enter(self, actor: Actor) -> None:
         """Raises: Overloaded; RequestRefused: this actor has too many."""
-        limits, total = self.limits, self._of.total()
-        if total >= limits.streams:
-            raise Overloaded(waiting=total, limit=limits.streams)
-        if actor != NOBODY and self._of[actor] >= limits.streams_each:
-            most = limits.streams_each
+        total, who = self._of.total(), _who(actor)
+        own, most = self._of[who], self.limits.streams_each
+        if total >= self.limits.streams:
+            raise Overloaded(waiting=total, limit=self.limits.streams)
+        if who is None and own >= self._unnamed:
+            raise Overloaded(waiting=own, limit=self._unnamed)
+        if who is not None and own >= most:
             raise RequestRefused(429, "streams", f"at most {most} at a time", limit=most)
-        self._of[actor] += 1
+        self._of[who] += 1
 
     def leave(self, actor: Actor) -> None:
-        self._of[actor] -= 1
-        if not self._of[actor]:
-            del self._of[actor]
+        who = _who(actor)
+        self._of[who] -= 1
+        if not self._of[who]:
+            del self._of[who]
 
     def __len__(self) -> int:
         return self._of.total()
@@ -164,7 +173,11 @@ class _NotRead(Exception):
 
 
 def _event(name: bytes, data: bytes, more: bytes = b"") -> bytes:
-    return b"event: %s\n%sdata: %s\n\n" % (name, more, data)
+    return b"event: %s\n%sdata: %s\n\n" % (name, more, data.translate(_ONE_LINE))
+
+
+def _who(actor: Actor) -> _Who:
+    return (actor.tenant, actor.name) if actor.name else None
 
 
 def _told_by_server(scope: Scope) -> tuple[Stopping, ...]:

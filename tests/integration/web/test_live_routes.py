@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 from starlette.types import Message
@@ -18,7 +19,7 @@ from starlette.types import Message
 from diptych import Application, Token
 from diptych.failpoints import armed, fail
 from diptych.testing.waiting import wait_until
-from diptych.web import Limits, anyone, listen, live_route, mount, serve
+from diptych.web import Limits, anyone, known, listen, live_route, mount, serve
 from tests.acceptance.conftest import problem_of
 from tests.acceptance.live import Event, following, on_a_socket
 from tests.integration.web.doors import (
@@ -92,7 +93,7 @@ async def test_a_quiet_stream_has_heartbeats_and_outlives_the_time_of_a_request(
         async with following(s.client, f"{door}/events") as client:
             assert (await client.next()).name == "answer"
             for _ in range(8):
-                assert (await client.next(heartbeats=True)).name == ""
+                assert await client.next(heartbeats=True) == Event("heartbeat", {})
             await s.paint(door, "blue")
             assert (await client.next()).data["colour"] == "blue"
 
@@ -203,6 +204,64 @@ async def test_each_actor_may_have_so_many_of_their_own_tenant() -> None:
             assert (await s.client.get("/doors/events", headers=by("ada"))).status_code == 403
             await s.hang(**by("eve"))
             assert (await eves.next()).data == 1
+
+
+async def test_who_has_no_name_leaves_some_streams_to_those_who_have_one() -> None:
+    limits, count = Limits(streams=4, streams_unnamed=2, streams_each=1), "/doors/count/events"
+    async with (
+        housing(identity=bearer, limits=limits, allow={"CountDoors": anyone}) as s,
+        AsyncExitStack() as streams,
+    ):
+        for name in ("guest", "customer", "ada", "eve"):  # two of them known to nobody
+            client = await streams.enter_async_context(following(s.client, count, by(name)))
+            assert (await client.next()).data == 0
+            if name == "customer":
+                for each in ("guest", "customer"):
+                    refused = await s.client.get(count, headers=by(each))
+                    assert (refused.status_code, problem_of(refused)) == (503, "overloaded")
+        assert (await s.client.get(count, headers=by("bob"))).status_code == 503  # all are taken
+
+
+async def test_the_visitors_of_a_tenant_do_not_share_what_one_actor_may_have() -> None:
+    limits, count = Limits(streams_each=1), "/doors/count/events"
+    async with (
+        housing(identity=bearer, limits=limits, allow={"CountDoors": anyone}) as s,
+        following(s.client, count, by("customer")) as one,
+        following(s.client, count, by("customer")) as other,
+    ):
+        assert [(await one.next()).data, (await other.next()).data] == [0, 0]
+
+
+async def test_a_service_without_an_identity_holds_no_streams_back() -> None:
+    count = "/doors/count/events"
+    async with (
+        housing(limits=Limits(streams=2, streams_unnamed=1)) as s,
+        following(s.client, count) as one,
+        following(s.client, count) as other,
+    ):
+        assert [(await one.next()).data, (await other.next()).data] == [0, 0]
+
+
+async def test_a_body_that_has_lines_is_still_one_answer() -> None:
+    """What is shown may have been encoded elsewhere, with newlines of either kind."""
+
+    def show(count: int) -> msgspec.Raw:
+        return msgspec.Raw(b'{\r\n  "count":\r%d\n}\n\n' % count)
+
+    app, api = house(), FastAPI()
+    mount(api, app, routes=[live_route("GET /count/events", CountDoors, show=show)])
+    async with app, on_a_socket(api) as client, following(client, "/count/events") as stream:
+        found = await stream.next()
+        assert (found.name, found.data) == ("answer", {"count": 0})
+
+
+async def test_only_who_may_ask_is_told_a_token_where_nothing_is() -> None:
+    async with housing(identity=bearer, allow={"GetDoor": known}, cookie=True) as s:
+        missing = f"/doors/{uuid4()}/events"
+        found = await s.client.get(missing, headers=by("ada"))
+        assert (found.status_code, "diptych-token" in found.headers) == (409, True)
+        stranger = await s.client.get(missing, headers=by("guest"))
+        assert (stranger.status_code, "diptych-token" in stranger.headers) == (403, False)
 
 
 async def test_a_stream_has_an_end_so_that_who_may_not_any_more_does_not() -> None:

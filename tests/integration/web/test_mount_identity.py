@@ -19,6 +19,7 @@ ACTORS = {
     "bob": Actor("bob"),
     "eve": Actor("eve", "other-house", frozenset({"painter"})),
     "guest": Actor(""),
+    "customer": Actor("", "other-house"),
 }
 ALL: dict[str, Any] = dict.fromkeys(
     ["HangDoor", "PaintDoor", "RemoveDoor", "GetDoor", "ListDoors", "CountDoors"], anyone
