@@ -3,6 +3,9 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +17,7 @@ from diptych.read.page import Page
 from diptych.read.query import Query, answer
 from diptych.read.rows import Rows
 from diptych.read.side import ReadSide
+from diptych.store.contract import Point
 from diptych.store.memory import MemoryEventStore
 from diptych.testing.waiting import wait_until
 from tests.integration.accounts import (
@@ -234,3 +238,41 @@ async def test_no_error_whatever_leaves_watchers_without_a_word(
         await append(store, Deposited(account_id, 5))
         assert await balance(watching) == 5
     assert next(failures, None) is None
+
+
+VIEWER: ContextVar[str] = ContextVar("viewer", default="nobody")
+
+
+@dataclass(frozen=True)
+class Who(Query[str]):
+    number: int
+
+
+async def test_an_answer_depends_on_nobody_s_context(
+    store: MemoryEventStore, any_database: AnyDatabase
+) -> None:
+    async def who(query: Who, rows: Rows) -> str:
+        return f"{VIEWER.get()}: {(await rows.page(accounts)).total}"
+
+    queries = [answer(Who, who, reads=[accounts])]
+    async with reading(store, database=any_database(), queries=queries) as side:
+        VIEWER.set("Ann")
+        watching = side.watch(Who(1))
+        assert (await upcoming(watching)).value == "nobody: 0"
+        await append(store, Opened(uuid4(), "Bob"))
+        assert (await upcoming(watching)).value == "nobody: 1"
+
+
+async def test_the_view_that_is_least_far_of_all_that_are_watched_is_waited_for(
+    side: ReadSide,
+) -> None:
+    async with side.watch(ListAccounts()) as one, side.watch(ListAccounts()) as other:
+        await upcoming(one), await upcoming(other)
+        live = live_of(side)
+        (group,) = live._groups.values()
+        (standing,) = group.standings.values()
+        ahead = replace(standing, point=Point(standing.point.position + 9))
+        further = copy(group)
+        further.standings = dict.fromkeys(group.standings, ahead)
+        live._groups = {**live._groups, (): further}
+        assert live._goals() == {standing.revision: standing.point.position + 1}

@@ -8,6 +8,11 @@ nothing else, is asked again only if one of these is another now (one SELECT fin
 200 rows); one that read a page, a search or a statement of its own is asked again whenever its
 views have moved. An answer that is equal to the last one wakes nobody.
 
+An answer belongs to all who watch, whoever came first. So each is made in an empty context, the
+first one too: a handler sees no `contextvars` of a watcher. It must depend on the query (and its
+tenant) only; who may see what is a field of the query. Queries are shared only if they are the same
+in every part, not if they are merely equal.
+
 Nothing is missed: what is compared are the rows and standings of the very snapshot that the answer
 was made in, so a change that is committed after it, even before the watcher is known here, is a
 difference at the next look. Nothing goes back: an answer from an older snapshot than the one that
@@ -28,6 +33,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -84,7 +90,11 @@ class Live:
     ) -> Watching[R]:
         """Raises: NoHandler."""
         self.bus.homes_of(query)
-        begin = partial(self._ask, query, at_least=at_least, tenant=tenant, timeout=timeout)
+        ask = partial(self._ask, query, at_least=at_least, tenant=tenant, timeout=timeout)
+
+        async def begin() -> Look[R]:
+            return await asyncio.create_task(ask(), context=Context())
+
         return Watching(begin, partial(self._join, query, tenant), at_least=at_least)
 
     def _join(self, query: Query[R], tenant: str, look: Look[R]) -> Seat:
@@ -98,7 +108,7 @@ class Live:
             group = self._groups[wanted] = Group(models, look)
         seat = group.seat(query, look, tenant=tenant)
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="diptych-live")
+            self._task = asyncio.create_task(self._run(), name="diptych-live", context=Context())
         elif seat.watched.due or len(group.watched) == 1:
             self._hurry()  # its view may not even be among those that are waited for
         return seat
@@ -139,16 +149,21 @@ class Live:
 
     async def _wait(self) -> None:
         """Until a checkpoint may have moved, or it is time to look anyway."""
-        goals = {
-            each.revision: each.point.position + 1
-            for group in self._groups.values()
-            for each in group.standings.values()
-        }
         if any(each.due for each in self._watched()):
             return
-        with self._signal.waiting(goals) as self._moved:
+        with self._signal.waiting(self._goals()) as self._moved:
             await asyncio.wait([self._moved], timeout=_LOOK_AGAIN)
         self._moved = None
+
+    def _goals(self) -> Mapping[int, int]:
+        """The next position of each revision. Of those that are watched together with different
+        others, some were looked at earlier."""
+        goals: dict[int, int] = {}
+        for group in self._groups.values():
+            for each in group.standings.values():
+                goal = each.point.position + 1
+                goals[each.revision] = min(goal, goals.get(each.revision, goal))
+        return goals
 
     async def _round(self, *, failed_before: bool) -> bool:
         try:

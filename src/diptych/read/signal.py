@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import Final, Protocol
 
 from diptych.errors import StoreError
@@ -79,7 +80,11 @@ class CheckpointSignal:
             if self._positions.get(revision, 0) >= position and not waiter.done():
                 waiter.set_result(None)
         if self._poller is None:
-            self._poller = asyncio.create_task(self._watch(), name="diptych-checkpoints")
+            self._poller = asyncio.create_task(
+                self._watch(),
+                name="diptych-checkpoints",
+                context=Context(),  # it outlives who waits first, and serves all
+            )
         try:
             yield waiter
         finally:

@@ -2,7 +2,9 @@
 read the same views."""
 
 import asyncio
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from diptych.errors import StoreError
@@ -51,12 +53,14 @@ class Watched:
     `place` that answer was, for all that is known, still right."""
 
     place: Token
+    due: bool
+    _right_at: Standings
 
     def __init__(self, group: "Group", query: Query[Any], look: Look[Any], *, tenant: str) -> None:
         self.group, self.query, self.tenant = group, query, tenant
-        self.key, self.due = _key(query, tenant), False
+        self.key = _key(query, tenant)
         self._take(look)
-        self.failure: Exception | None = None
+        self._failure: tuple[Exception, TracebackType | None] | None = None
         self.trouble: StoreError | None = None
         self._seats: dict[Seat, None] = {}
 
@@ -77,30 +81,36 @@ class Watched:
     def compare(self, look: Look[Any], rows: Found) -> None:
         """See whether it is due, of how its views stand now, and of what has become of the rows of
         `look`, which was the last one when they were read."""
-        now = self.group.place
+        now = self.group.standings
         if self._otherwise():
             self.due = True
         elif look.reads.whole or look is not self.look:
-            self.due = self.look.place.position < now.position
+            self.due = behind(self.look.standings, now)
         else:
             self.due = not look.reads.same_in(rows)
-        if not self.due and now.position >= self.place.position:
-            self.place = now
+        if not self.due and not behind(now, self._right_at):
+            self.place, self._right_at = self.group.place, now
             self.tell(unsettled=True)
 
     def show(self, look: Look[Any]) -> None:
         """Another answer, unless it is older than the last."""
-        if look.place.position < self.place.position:
+        if behind(look.standings, self._right_at):
             return
-        before, after, self.due = self.look.shown, look.shown, False
+        before, after = self.look.shown, look.shown
         self._take(look)
         self.tell(unsettled=before.stale == after.stale and before.value == after.value)
 
     def fail(self, error: Exception) -> None:
         """No more answers: every watcher gets the error, and who comes later begins anew."""
-        self.failure = error
+        self._failure = error, error.__traceback__
         self.group.forget(self)
         self.tell()
+
+    def check(self) -> None:
+        """Raises: what `fail` was given, as it was then: each raise would add to its traceback."""
+        if self._failure is not None:
+            error, traceback = self._failure
+            raise error.with_traceback(traceback)
 
     def tell(self, *, unsettled: bool = False) -> None:
         """Wake the watchers, or only those that wait for any news."""
@@ -109,7 +119,8 @@ class Watched:
                 seat.wake()
 
     def _take(self, look: Look[Any]) -> None:
-        self.look, self.place = look, look.place
+        self.look, self.place, self._right_at = look, look.place, look.standings
+        self.due = behind(look.standings, self.group.standings)  # it was not in the last look
         self._facts = facts_of(look.standings, self.group.wanted)
 
     def _otherwise(self) -> bool:
@@ -138,8 +149,6 @@ class Group:
         watched = self.watched.setdefault(new.key, new)
         if watched is not new:
             watched.show(look)
-        if watched.place.position < self.place.position:
-            watched.due = True  # what was looked at last did not include it
         return watched.sit()
 
     def forget(self, watched: Watched) -> None:
@@ -183,10 +192,20 @@ def facts_of(standings: Standings, wanted: Sequence[Wanted]) -> Facts:
     )
 
 
+def behind(one: Standings, other: Standings) -> bool:
+    """Whether any view is less far in `one`; the others may be further."""
+    return any(
+        one[each].point.position < found.point.position
+        for each, found in other.items()
+        if each in one
+    )
+
+
 def _key(query: Query[Any], tenant: str) -> object:
-    """What is equal shares its answers; a query that cannot be hashed has them for itself."""
+    """What is the same in all its parts and their types shares its answers. What is merely equal
+    need not mean the same (a field that is not compared, 1.0 and 1.00); a query that cannot be
+    pickled has its answers for itself."""
     try:
-        hash(query)
-    except TypeError:
+        return tenant, pickle.dumps(query)
+    except Exception:  # noqa: BLE001 - whatever the parts of a query raise
         return object()
-    return (tenant, type(query), query)

@@ -89,9 +89,11 @@ class Watching(Generic[R]):
     def _next(self, seat: Seat) -> Answer[R] | None:
         """What is to be shown now, if it is anything new."""
         watched = seat.watched
-        if watched.failure is not None:
+        try:
+            watched.check()
+        except Exception:
             self.close()
-            raise watched.failure
+            raise
         place, known = watched.place, watched.look.shown
         if place.position < self._goal:
             return None

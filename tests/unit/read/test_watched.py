@@ -1,9 +1,13 @@
 """What is known of a watched query between two looks, and what is claimed of its answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
@@ -14,7 +18,7 @@ from diptych.read.reads import FullKey, Reads, keyed
 from diptych.read.watched import Group, Seat
 from diptych.store.contract import Point
 from diptych.tokens import Token
-from tests.integration.accounts import accounts
+from tests.integration.accounts import accounts, labels
 
 LOG = UUID(int=1)
 DIALECT: sa.Dialect = sqlite.dialect()
@@ -25,6 +29,25 @@ KEY: FullKey = ("", "a")
 @dataclass(frozen=True)
 class Get(Query[str]):
     pass
+
+
+@dataclass(frozen=True)
+class Exact(Query[str]):
+    """Equal to another one that differs only in what is no part of equality."""
+
+    amount: object
+    viewer: object = field(default=None, compare=False)
+
+
+class Lenient(Query[str]):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lenient)
+
+    def __hash__(self) -> int:
+        return 1
 
 
 def at(position: int, **facts: Any) -> dict[Any, Standing]:
@@ -138,3 +161,92 @@ def test_lateness_lasts_until_what_was_missed_is_there() -> None:
     assert not group.late
     group.judge(head=4, now=11)  # longer than `max_lag`
     assert group.late
+
+
+HERE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Exact(1, "Ann"), Exact(1, "Bob")),
+        (Exact(HERE), Exact(HERE.astimezone(timezone(timedelta(hours=2))))),
+        (Exact(Decimal("1.0")), Exact(Decimal("1.00"))),
+        (Exact(1), Exact(True)),
+        (Exact((0.0,)), Exact((-0.0,))),
+        (Lenient("Ann"), Lenient("Bob")),
+    ],
+)
+def test_queries_that_are_equal_but_not_the_same_share_nothing(
+    one: Query[str], other: Query[str]
+) -> None:
+    assert one == other
+    first = look("one", 1)
+    group = Group([accounts], first)
+    assert (
+        group.seat(one, first, tenant="").watched is not group.seat(other, first, tenant="").watched
+    )
+
+
+def test_queries_that_are_the_same_share_their_answers() -> None:
+    first = look("one", 1)
+    group = Group([accounts], first)
+    for one, other in ((Exact(HERE, "Ann"), Exact(HERE, "Ann")), (Lenient("A"), Lenient("A"))):
+        seat = group.seat(one, first, tenant="")
+        assert group.seat(other, first, tenant="").watched is seat.watched
+        assert group.seat(other, first, tenant="another").watched is not seat.watched
+
+
+def test_a_query_that_cannot_be_written_down_has_its_answers_for_itself() -> None:
+    first, query = look("one", 1), Exact(lambda: 1)
+    group = Group([accounts], first)
+    seats = [group.seat(query, first, tenant="") for _ in range(2)]
+    assert seats[0].watched is not seats[1].watched
+
+
+def test_an_error_is_raised_to_each_watcher_as_it_was_at_first() -> None:
+    _, seat = watched_at(look("one", 1))
+    seat.watched.fail(ZeroDivisionError())
+    depths = []
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError) as raised:
+            seat.watched.check()
+        depths.append(len(raised.traceback))
+    assert all(one == other for one, other in pairwise(depths))
+
+
+def of_both(value: str, position: int, paused: int) -> Look[str]:
+    reads, place = Reads(), Token(LOG, min(position, paused))
+    reads.whole = True
+    standings = {
+        accounts.wanted: Standing(1, serving=True, point=Point(position)),
+        labels.wanted: Standing(2, serving=True, point=Point(paused)),
+    }
+    return Look(Answer(value, place, stale=False, token=place), reads, standings, place)
+
+
+def least(standings: Any) -> Token:
+    return Token(LOG, min(each.point.position for each in standings.values()))
+
+
+def test_what_read_two_views_is_due_when_one_of_them_moved() -> None:
+    first = of_both("one", 1, paused=1)
+    group = Group([accounts, labels], first)
+    seat = group.seat(Get(), first, tenant="")
+    for position in (2, 3):
+        group.look(of_both("", position, paused=1).standings, least)
+        seat.watched.compare(seat.watched.look, {})
+        assert seat.watched.due
+        seat.watched.show(of_both("another", position, paused=1))
+        assert not seat.watched.due
+    seat.watched.show(first)  # from a replica, or slow: as far as the view that is paused
+    assert seat.watched.look.shown.value == "another"
+
+
+def test_an_answer_that_took_longer_than_a_look_is_due_again() -> None:
+    first = look("one", 1)
+    group, seat = watched_at(first)
+    group.look(at(3), as_of)
+    seat.watched.compare(first, loaded(5))
+    seat.watched.show(look("two", 2, balance=5))
+    assert seat.watched.due
