@@ -1,5 +1,6 @@
 """A database that is away for a while, or busy, does not end a rebuild."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from diptych.errors import RebuildRunning, StorageBusy, StorageUnavailable
 from diptych.failpoints import armed
 from diptych.read import rebuild
 from diptych.read.schema import CHECKPOINTS
-from tests.integration.accounts import all_accounts, expected_accounts
+from tests.integration.accounts import Deposited, all_accounts, append, expected_accounts
 from tests.integration.rebuilds import Live, revisions
 
 
@@ -58,6 +59,26 @@ async def test_a_database_that_stays_away_ends_it_and_the_next_goes_on(
     assert await revisions(live.database) == [(1, "serving"), (2, "building")]
     (rebuilt,) = await live.operations.rebuild(["accounts"])
     assert (rebuilt.serving, rebuilt.revision) == (True, 2)
+
+
+@pytest.mark.parametrize("where", ["rebuild.after_verify", "flip.before_commit"])
+async def test_a_log_that_grows_is_no_progress(
+    where: str, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was built follows its head with each try, and yet gets no nearer to its end."""
+    monkeypatch.setattr(rebuild, "_PATIENCE", 0.2)
+
+    async def grow() -> None:
+        while True:
+            await append(live.store, Deposited(live.ids[0], 1))
+            await asyncio.sleep(0.01)
+
+    growing = asyncio.create_task(grow())
+    try:
+        with armed(where, away, times=10**9), pytest.raises(StorageUnavailable):
+            await asyncio.wait_for(live.operations.rebuild(["accounts"]), timeout=10)
+    finally:
+        growing.cancel()
 
 
 async def test_what_another_has_taken_over_meanwhile_is_left_to_it(live: Live) -> None:

@@ -1,8 +1,12 @@
 """Rebuilds at full speed, where a page is prepared while the one before is written: whatever the
 size of pages and wherever it is broken off, the rows are those of an independent fold."""
 
+import asyncio
 import random
+import time
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,9 +14,20 @@ import pytest
 from diptych.failpoints import FailpointError, armed, fail
 from diptych.operations import Operations
 from diptych.read import filling, recent, throttle
-from diptych.store.contract import EventStore
+from diptych.read.sqlite import database as sqlite_database
+from diptych.read.sqlite.connection import Connection
+from diptych.read.sqlite.database import SqliteReadDatabase
+from diptych.store.contract import EventStore, LogPage, Point
 from diptych.store.memory import MemoryEventStore
-from tests.integration.accounts import Opened, append, head_token, reading
+from tests.integration.accounts import (
+    Deposited,
+    Opened,
+    account_view,
+    append,
+    head_token,
+    labels,
+    reading,
+)
 from tests.integration.conftest import AnyDatabase
 from tests.integration.owners import (
     GROUP,
@@ -24,6 +39,7 @@ from tests.integration.owners import (
     expected_turnovers,
     turnovers,
 )
+from tests.integration.rebuilds import operator
 from tests.integration.test_projector_random import some_events
 from tests.soak import SOAK
 
@@ -65,3 +81,37 @@ async def test_rows_equal_an_independent_fold(
         assert [each.serving for each in rebuilt] == [True, True]
         assert await side.query(GetTables(), at_least=token) == await expected_tables(store)
         assert await side.query(GetTurnovers(), at_least=token) == await expected_turnovers(store)
+
+
+async def test_the_others_of_a_group_go_on_behind_the_page_that_was_committed_meanwhile(
+    store: MemoryEventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fails at the third page while the commit of the second is under way."""
+    monkeypatch.setattr(throttle, "_FULL_SPEED", 10)
+    ids = [UUID(int=n, version=4) for n in range(1, 31)]
+    await append(store, *(Opened(account_id, "Ann") for account_id in ids[:20]))
+    await append(store, Deposited(ids[0], -1), *(Opened(each, "Ann") for each in ids[20:]))
+    committing, commit, read = asyncio.Event(), Connection.commit, store.read
+
+    def slow(connection: Connection) -> None:
+        if committing.is_set():
+            time.sleep(0.1)
+        commit(connection)
+
+    async def read_while_committing(*, after: Point, **scope: Any) -> LogPage:
+        if after.position == 20:
+            await committing.wait()
+        return await read(after=after, **scope)
+
+    monkeypatch.setattr(sqlite_database, "_CHANGES_TO_COMMIT", 0)  # so each is in a thread
+    monkeypatch.setattr(Connection, "commit", slow)
+    monkeypatch.setattr(store, "read", read_while_committing)
+    models = [labels, account_view(on_error="park")]
+    database = SqliteReadDatabase(tmp_path / "read.db")
+    async with operator(store, database, models=models, queries=[]) as operations:
+        with armed("rebuild.before_commit", committing.set, on=2):
+            rebuilt = await operations.rebuild(["labels", "accounts"], full_speed=True)
+    assert [(each.view, each.serving, each.parked) for each in rebuilt] == [
+        ("labels", True, 0),
+        ("accounts", True, 1),
+    ]

@@ -111,7 +111,11 @@ class Filling:
         at_head = page.scanned.position >= page.head
         if ahead and not at_head:
             self._reading = asyncio.create_task(self._read(page.scanned))
-        writes = await self._prepare(page)
+        try:
+            writes = await self._prepare(page)
+        except Failed:
+            await self._written()  # the others go on behind it
+            raise
         await self._written()
         self._after = page.scanned
         self._writing = asyncio.create_task(self._write(writes, page))

@@ -134,7 +134,7 @@ class _Work:
         self._means = building.means
         self._tries = Tries(self._means.clock.jitter)
         self._found: dict[Candidate, Verification | None] = {}
-        self._reached, self._got_on_at = -1, 0.0
+        self._built, self._reached, self._got_on_at = False, (0, -1), 0.0
         self.done: dict[Candidate, _Done] = {}
 
     async def run(self) -> None:
@@ -158,6 +158,7 @@ class _Work:
         except CheckpointDiverged:
             await _abandon(left, self._means)
             raise
+        self._built = True
         for candidate in left:
             await self._complete(candidate)
 
@@ -193,9 +194,8 @@ class _Work:
         self.done[candidate] = _Done(candidate, serving, position, parked, found)
 
     async def _pause(self, error: StorageBusy | StorageUnavailable) -> None:
-        """Raises: `error`, if nothing was built since the one a minute before."""
-        reached = sum(each.point.position for each in self._candidates) + len(self.done)
-        if reached > self._reached:
+        """Raises: `error`, if it has not got on since the one a minute before."""
+        if (reached := self._progress()) > self._reached:
             self._reached, self._got_on_at = reached, _time()
             self._tries.went_on(0)
         elif _time() - self._got_on_at > _PATIENCE:
@@ -203,6 +203,12 @@ class _Work:
         _, seconds = self._tries.count(failure_of_other(error))
         _log.warning("a rebuild is taken up again in %.2f s: %s", seconds, error)
         await asyncio.sleep(seconds)
+
+    def _progress(self) -> tuple[int, int]:
+        """Steps done, and events on the way to the first. What is built only follows the head of
+        the log from then on: a log that grows is no progress."""
+        steps = self._built + len(self._found) + len(self.done)
+        return steps, 0 if self._built else sum(each.point.position for each in self._candidates)
 
 
 async def _parked(candidate: Candidate, means: Means) -> int:
