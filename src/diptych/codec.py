@@ -130,9 +130,10 @@ class Events(Generic[E_co]):
         old = Upcasters.of(self.upcasters, known.keys())
         self._several = old.splitters(known)
         self._decoders = self._readers({**known, **old.readers(known)})
-        self._quick: dict[str, Read[E_co]] = {
+        quick: dict[str, Read[E_co]] = {
             name: json_codec(tp).read for tp, name in self.names.items()
         }
+        self._quick = {**quick, **old.readers(quick)}
 
     def __repr__(self) -> str:
         return f"Events({self.category!r})"

@@ -263,3 +263,23 @@ def test_several_names_need_somebody_who_chooses() -> None:
 def test_what_is_dropped_cannot_be_ignored_too() -> None:
     with pytest.raises(ConfigurationError, match="both ignores and reads 'Touched'"):
         Events("order", Paid, upcasters=[Upcast("Touched", ())], ignore=["Touched"])
+
+
+async def test_an_old_event_among_many_lets_none_of_them_be_decoded_twice() -> None:
+    made: list[int] = []
+
+    @dataclass
+    class Counted:
+        number: int
+
+        def __post_init__(self) -> None:
+            made.append(self.number)
+
+    family = Events(
+        "order", Counted, names={Counted: "Counted.v2"}, upcasters=[Upcast("Counted", "Counted.v2")]
+    )
+    numbers = list(range(10))
+    types = ["Counted" if number == 8 else "Counted.v2" for number in numbers]
+    batch = [recorded(types[number], b'{"number":%d}' % number) for number in numbers]
+    assert [event.number for _, event in await family.decode(batch)] == numbers
+    assert made == numbers
