@@ -82,6 +82,33 @@ async def test_rows_that_are_written_in_one_step_are_stored_as_one_by_one(
             assert first or word == "old2"  # which was changed
 
 
+@pytest.mark.parametrize("most", [0, 10_000, 10**9])
+async def test_rows_that_are_too_large_for_one_step_are_stored_all_the_same(
+    most: int, database: SqliteReadDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_dataclass("Large", [("id", int), ("text", str)])
+    table = view_table("large__1", RowLayout(row), Shape(("id",), (), ()), database.dialect)
+    monkeypatch.setattr(writing, "_MOST_PACKED", most)
+    rows = [("", n, "é" * 1_000, 1, None) for n in range(450)]
+    longest: list[int] = []
+    run = writing.SqliteTransaction._run
+
+    def measured(tx: Any, sql: str, values: tuple[Any, ...] = ()) -> Any:
+        longest.extend(len(value) for value in values if isinstance(value, str))
+        return run(tx, sql, values)
+
+    monkeypatch.setattr(writing.SqliteTransaction, "_run", measured)
+    async with database.transaction() as tx:
+        await tx.create(table)
+        await tx.insert(table, rows)
+        await tx.update(table, rows)
+    assert max(longest, default=0) <= most
+    assert bool(longest) == (most > 450_000)
+    async with database.snapshot() as snapshot:
+        stored = await snapshot.execute(sa.select(table.table.c["id"], table.table.c["text"]))
+    assert sorted(tuple(each) for each in stored) == [(n, "é" * 1_000) for n in range(450)]
+
+
 @pytest.mark.parametrize("name", _OUTSIDE_OF_JSON)
 def test_what_json_does_not_hold_exactly_is_written_row_by_row(name: str) -> None:
     row = make_dataclass("Some", [("id", UUID), (name, RowLayout(Everything).field_type(name))])

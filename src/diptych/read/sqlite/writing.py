@@ -18,6 +18,12 @@ from diptych.store.contract import Point
 _MANY: Final = 200
 """Rows that are written in a thread: it takes twice the work, but none of Python's time."""
 
+_MOST_PACKED: Final = 16 * 2**20
+"""Characters of rows that are written in one step: SQLite takes no text of a gigabyte."""
+
+_PART: Final = 100
+"""Rows that are packed before it is seen how large they are."""
+
 Write = Callable[[Sequence[tuple[object, ...]], str | None], None]
 
 
@@ -65,11 +71,11 @@ class SqliteTransaction:
         await self._many(rows, packed, partial(self._replace, table))
 
     async def _many(self, rows: Sequence[tuple[object, ...]], packed: str, write: Write) -> None:
-        """Here, or in a thread if they are many and can be written in one step."""
+        """Here, or in a thread if they are many, in one step if they can be and are not large."""
         if not packed or len(rows) < _MANY:
             write(rows, None)
         else:
-            await self._connection.in_thread(partial(write, rows, listed(rows)))
+            await self._connection.in_thread(partial(write, rows, _packed(rows)))
 
     def _add(
         self, table: ViewTable, rows: Sequence[tuple[object, ...]], packed: str | None
@@ -134,3 +140,16 @@ class SqliteTransaction:
             self._connection.driver.executemany(sql, rows)
         except sqlite.Error as error:
             raise self._connection.meaning(error) from error
+
+
+def _packed(rows: Sequence[tuple[object, ...]]) -> str | None:
+    """As JSON; None if that is too large."""
+    parts: list[str] = []
+    size = 0
+    for start in range(0, len(rows), _PART):
+        part = listed(rows[start : start + _PART])
+        size += len(part)
+        if size > _MOST_PACKED:
+            return None
+        parts.append(part[1:-1])
+    return f"[{','.join(parts)}]"
