@@ -14,6 +14,9 @@ from diptych.failpoints import FailpointError, armed, fail
 from diptych.read.database import ReadDatabase
 from diptych.read.migration import MIGRATIONS, OLDEST
 from diptych.read.schema import META, OWN_TABLES, SCHEMA_VERSION
+from diptych.read.sqlite import file
+from diptych.read.sqlite.connection import Connection
+from diptych.read.sqlite.database import SqliteReadDatabase
 from diptych.sqlite_library import sqlite
 from diptych.store.memory import MemoryEventStore
 from tests.integration.accounts import Account, Deposited, GetAccount, Opened, append, reading
@@ -136,3 +139,50 @@ async def test_a_version_that_was_never_released_is_refused(tmp_path: Path) -> N
     db.close()
     with pytest.raises(SchemaMismatch):
         await opens()
+
+
+async def test_what_a_newer_program_has_migrated_meanwhile_is_left_as_it_is(
+    tmp_path: Path, store: MemoryEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the file and the lock."""
+    path, newer = tmp_path / "read.db", SCHEMA_VERSION + 1
+    await _opened(path, store)
+    looked = file._use_wal
+
+    def migrated_meanwhile(writer: Connection) -> None:
+        _set_version(path, newer, meta=newer)
+        looked(writer)
+
+    monkeypatch.setattr(file, "_use_wal", migrated_meanwhile)
+    with pytest.raises(SchemaMismatch):
+        await _opened(path, store)
+    db = sqlite.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (newer,)
+    db.close()
+
+
+async def test_a_version_that_was_set_back_is_found_in_the_tables(
+    tmp_path: Path, store: MemoryEventStore
+) -> None:
+    path = tmp_path / "read.db"
+    await _opened(path, store)
+    _set_version(path, SCHEMA_VERSION - 1, meta=SCHEMA_VERSION)
+    await _opened(path, store)
+    await _opened(path, store, migrate=False)
+    _set_version(path, SCHEMA_VERSION, meta=SCHEMA_VERSION + 1)
+    with pytest.raises(SchemaMismatch):
+        await _opened(path, store)
+
+
+async def _opened(path: Path, store: MemoryEventStore, *, migrate: bool = True) -> None:
+    database = SqliteReadDatabase(path)
+    await database.open(log_id=store.log_id, migrate=migrate)
+    await database.close()
+
+
+def _set_version(path: Path, header: int, *, meta: int) -> None:
+    db = sqlite.connect(path)
+    db.execute("UPDATE diptych_meta SET schema_version = ?", (meta,))
+    db.execute(f"PRAGMA user_version = {header}")
+    db.commit()
+    db.close()

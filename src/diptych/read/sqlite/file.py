@@ -53,17 +53,26 @@ def prepare_file(writer: Connection, *, log_id: UUID, migrate: bool) -> None:
         if followed != log_id:
             what = f"read database {writer.path}, which follows log {followed},"
             raise HistoryDiverged(what, position=0)
-        _migrate(writer)
+        _migrate(writer, migrate=migrate)
         writer.commit()
     finally:
         writer.roll_back()
 
 
-def _migrate(writer: Connection) -> None:
-    for statement in steps(_pragma(writer, "user_version")):
+def _migrate(writer: Connection, *, migrate: bool) -> None:
+    """Another program may have migrated it since it was looked at, also to a newer version; and
+    the number in the header may be too low, as older programs set theirs without a look.
+
+    Raises: SchemaMismatch.
+    """
+    header = _pragma(writer, "user_version")
+    found = max(header, writer.core.execute(sa.select(META.c.schema_version)).scalar_one())
+    require_version(found, what=str(writer.path), migrate=migrate)
+    for statement in steps(found):
         writer.core.execute(statement)
         failpoint("migration.before_commit")
-    writer.driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if header != SCHEMA_VERSION:
+        writer.driver.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _create(writer: Connection, log_id: UUID) -> None:
