@@ -147,6 +147,10 @@ async def test_the_rights_that_are_granted_are_enough_and_no_more(
             await wait_until(lambda: bool(list(tmp_path.iterdir())))
             (reaction,) = await app.operations.reactions()
             assert not reaction.error
+            later = "SET ROLE shop_owner; CREATE TABLE diptych_read.later (id serial)"
+            postgres.execute(later, database="shop")
+            act = "INSERT INTO diptych_read.later DEFAULT VALUES"
+            postgres.execute(f"SET ROLE shop_app; {act}", database="shop")
         with pytest.raises(Exception, match="permission denied"):
             postgres.execute("SET ROLE shop_app; DELETE FROM diptych.events", database="shop")
     finally:
