@@ -2,6 +2,7 @@
 size of pages and wherever it is broken off, the rows are those of an independent fold."""
 
 import asyncio
+import gc
 import random
 import time
 from contextlib import suppress
@@ -39,7 +40,7 @@ from tests.integration.owners import (
     expected_turnovers,
     turnovers,
 )
-from tests.integration.rebuilds import operator
+from tests.integration.rebuilds import Live, operator
 from tests.integration.test_projector_random import some_events
 from tests.soak import SOAK
 
@@ -65,6 +66,7 @@ async def test_rows_equal_an_independent_fold(
     chance = random.Random(seed)
     monkeypatch.setattr(throttle, "_FULL_SPEED", chance.choice((1, 2, 3, 7, 20)))
     monkeypatch.setattr(filling, "_STRETCH", chance.choice((1, 2, 3, 100)))
+    monkeypatch.setattr(filling, "_LONGEST", chance.choice((0.0, 0.005, 100.0)))
     monkeypatch.setattr(recent, "_MANY", chance.choice((0, 1, 3, 1_000)))
     await some_log(store, chance)
     async with reading(store, database=any_database(), **PARTS) as side:  # type: ignore[arg-type]
@@ -115,3 +117,33 @@ async def test_the_others_of_a_group_go_on_behind_the_page_that_was_committed_me
         ("labels", True, 0),
         ("accounts", True, 1),
     ]
+
+
+async def test_a_throttled_rebuild_lets_garbage_be_collected_while_it_waits(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[bool] = []
+
+    async def pause(_: throttle.Throttle, **__: object) -> None:
+        waiting.append(gc.isenabled())
+
+    monkeypatch.setattr(throttle.Throttle, "pause", pause)
+    monkeypatch.setattr(throttle.Throttle, "limit", 10)
+    with armed("rebuild.before_write", lambda: waiting.append(gc.isenabled()), times=10**9):
+        await live.operations.rebuild(["accounts"])
+    assert len(waiting) > 20
+    assert all(waiting)
+
+
+@pytest.mark.parametrize(("longest", "least", "most"), [(0.0, 13, 100), (100.0, 1, 4)])
+async def test_a_rebuild_at_full_speed_lets_it_be_collected_now_and_then(
+    longest: float, least: int, most: int, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ten pages, and after a second, if they take long."""
+    monkeypatch.setattr(filling, "_LONGEST", longest)
+    monkeypatch.setattr(throttle, "_FULL_SPEED", 10)
+    let_go: list[None] = []
+    enable = gc.enable
+    monkeypatch.setattr(gc, "enable", lambda: (let_go.append(None), enable()))
+    await live.operations.rebuild(["accounts"], full_speed=True)
+    assert least <= len(let_go) <= most

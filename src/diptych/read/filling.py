@@ -12,8 +12,9 @@ what was prepared and what is remembered is given up; whoever goes on begins at 
 A throttled rebuild has one page under way, so that it takes one core at the most, and its
 transactions are short.
 
-Python's cyclic garbage collector is held off for some pages together, and let go when no page is
-under way: it would look at every event of the pages that were read ahead.
+At full speed Python's cyclic garbage collector is held off for some pages together, and let go
+when no page is under way: it would look at every event of the pages that were read ahead. A
+throttled rebuild holds it off while it works on a page, and not while it waits.
 """
 
 import asyncio
@@ -28,16 +29,19 @@ from diptych.failpoints import failpoint
 from diptych.read.builder import Candidate, advance
 from diptych.read.collector import held_off
 from diptych.read.continuity import require_page
-from diptych.read.database import Transaction
+from diptych.read.database import Loading, Transaction
 from diptych.read.failure import FAULTS
 from diptych.read.means import Means
-from diptych.read.model import Decoded, Write
+from diptych.read.model import Bound, Decoded, Write
 from diptych.read.progress import Meter
 from diptych.read.throttle import Throttle
 from diptych.store.contract import LogPage, Point, category_of
 
 _STRETCH: Final = 10
 """Pages for which the garbage collector is held off: about a second."""
+
+_LONGEST: Final = 1.0
+"""Seconds after which no further page is begun in a stretch: others may have to be waited for."""
 
 
 class Failed(Exception):
@@ -95,16 +99,22 @@ class Filling:
             await _dropped(self._writing)
 
     async def _stretch(self) -> bool:
-        """Some pages; whether the last one was at the head."""
+        """Some pages, or one if it is throttled; whether the last one was at the head."""
+        if not self._throttle.full_speed:
+            return await self._page(ahead=False)
+        began, ahead = _time(), True
         with held_off():
             for left in reversed(range(_STRETCH)):
-                if await self._page(ahead=left > 0):
+                ahead = left > 0 and _time() - began < _LONGEST
+                if await self._page(ahead=ahead):
                     return True
+                if not ahead:
+                    break
         return False
 
     async def _page(self, *, ahead: bool) -> bool:
         """One page; `ahead`: the next ones may be begun before this one is written."""
-        started, ahead = _time(), ahead and self._throttle.full_speed
+        started = _time()
         page = await (self._reading or self._read(self._after))
         self._reading = None
         failpoint("rebuild.after_read")
@@ -161,18 +171,12 @@ class Filling:
         """Raises: Failed."""
         if page.scanned.position <= self._after.position:
             return []
-        found: list[_Prepared] = []
         async with self._means.database.snapshot(projecting=True) as snapshot:
-            for candidate, bound in self._bounds.items():
-                decoded = page.decoded[candidate.model.families]
-                if isinstance(decoded, Exception):
-                    raise Failed(candidate) from decoded
-                try:
-                    write = await bound.prepare(snapshot, decoded)
-                except FAULTS as error:
-                    raise Failed(candidate) from error
-                found.append((candidate, write))
-        return found
+            with held_off():
+                return [
+                    (candidate, await _prepare(snapshot, candidate, bound=bound, page=page))
+                    for candidate, bound in self._bounds.items()
+                ]
 
     async def _write(self, writes: Sequence[_Prepared], page: _Page) -> None:
         """Rows and checkpoints of all of them, in one transaction.
@@ -184,15 +188,27 @@ class Filling:
         async with self._means.database.transaction() as tx:
             started = _time()
             failpoint("rebuild.before_write")
-            for candidate, write in writes:
-                await advance(tx, candidate, to=page.scanned, at=self._means.clock.now())
-                await _write(tx, candidate, write)
+            with held_off():
+                for candidate, write in writes:
+                    await advance(tx, candidate, to=page.scanned, at=self._means.clock.now())
+                    await _write(tx, candidate, write)
             failpoint("rebuild.before_commit")
         failpoint("rebuild.after_commit")
         self._throttle.wrote(len(page.page.events), seconds=_time() - started)
         for candidate, _ in writes:
             moved = (replace(each, point=page.scanned) for each in candidate.checkpoints)
             candidate.checkpoints = tuple(moved)
+
+
+async def _prepare(snapshot: Loading, candidate: Candidate, *, bound: Bound, page: _Page) -> Write:
+    """Raises: Failed."""
+    decoded = page.decoded[candidate.model.families]
+    if isinstance(decoded, Exception):
+        raise Failed(candidate) from decoded
+    try:
+        return await bound.prepare(snapshot, decoded)
+    except FAULTS as error:
+        raise Failed(candidate) from error
 
 
 async def _write(tx: Transaction, candidate: Candidate, write: Write) -> None:
