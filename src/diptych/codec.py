@@ -130,9 +130,7 @@ class Events(Generic[E_co]):
         old = Upcasters.of(self.upcasters, known.keys())
         self._several = old.splitters(known)
         self._decoders = self._readers({**known, **old.readers(known)})
-        quick: dict[str, Read[E_co]] = {
-            name: json_codec(tp).read for tp, name in self.names.items()
-        }
+        quick: dict[str, Read[E_co]] = {n: json_codec(t).read for t, n in self.names.items()}
         self._quick = {**quick, **old.readers(quick)}
 
     def __repr__(self) -> str:
