@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import pytest
 
+from diptych.errors import StorageDenied
 from diptych.testing.waiting import wait_until
 from examples.orders.app import shop
 from examples.orders.order import CreateOrder
@@ -147,6 +148,12 @@ async def test_the_rights_that_are_granted_are_enough_and_no_more(
             await wait_until(lambda: bool(list(tmp_path.iterdir())))
             (reaction,) = await app.operations.reactions()
             assert not reaction.error
+            revoke = "REVOKE ALL ON diptych_read.diptych_retries FROM shop_app"
+            postgres.execute(revoke, database="shop")
+            with pytest.raises(StorageDenied):
+                await app.operations.rebuild(["order_summaries"])
+            revisions = await app.operations.revisions()
+            assert {each.status for each in revisions} == {"serving"}  # nothing was begun
             later = "SET ROLE shop_owner; CREATE TABLE diptych_read.later (id serial)"
             postgres.execute(later, database="shop")
             act = "INSERT INTO diptych_read.later DEFAULT VALUES"

@@ -19,7 +19,15 @@ from diptych.read.means import Means
 from diptych.read.model import Bound, ReadModel
 from diptych.read.pausing import paused_since
 from diptych.read.revision import New, Target, registry, slots_of
-from diptych.read.schema import BUILDING, CHECKPOINTS, REBUILD, REVISIONS, WORKERS, database_now
+from diptych.read.schema import (
+    BUILDING,
+    CHECKPOINTS,
+    OWN_TABLES,
+    REBUILD,
+    REVISIONS,
+    WORKERS,
+    database_now,
+)
 from diptych.read.standings import checkpoint_of
 from diptych.store.contract import Point
 from diptych.worker import Worker, is_gone
@@ -77,6 +85,7 @@ class Builder:
             RebuildRunning: another process that is alive builds one of them.
             ViewPaused: an operator has paused it.
             HistoryDiverged: what was built so far was made from another log.
+            StorageDenied: this user may not read all that the flip will need.
         """
         renewing: asyncio.Task[None] | None = None
         try:
@@ -91,6 +100,7 @@ class Builder:
 
     async def _claim_all(self, models: Sequence[ReadModel]) -> list[Candidate]:
         async with self.means.database.transaction(exclusive=True) as tx:
+            await _require_rights(tx)
             await self._leases.stay_alive(tx)
             candidates = [await self._claim(tx, model) for model in models]
             failpoint("rebuild.before_claim")
@@ -140,6 +150,12 @@ class Builder:
             await self._leases.end()
         except StoreError as error:
             _log.warning("a builder's leases are left to expire: %s", error)
+
+
+async def _require_rights(tx: Transaction) -> None:
+    """Now, and not when all is built: rights that were given for all tables lack newer ones."""
+    for table in OWN_TABLES:
+        await tx.execute(sa.select(table).limit(0))
 
 
 async def retake(candidate: Candidate, means: Means, *, holder: str) -> None:

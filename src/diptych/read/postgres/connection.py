@@ -43,7 +43,7 @@ _IDLE_SECONDS: Final = 10
 _LOCK_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 5.0
 _WORK_SECONDS: Final = 60.0
-_CANNOT: Final = ("08", "40", "53", "55P03", "57", "58", "XX")
+_CANNOT: Final = ("08", "40", "42501", "53", "55P03", "57", "58", "XX")
 """States, or their first two characters, that are not the statement's own fault."""
 
 
