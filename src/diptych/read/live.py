@@ -20,12 +20,15 @@ was shown is dropped. Values are states, not steps: who is slow, or a burst of c
 
 What nobody announces (an operator's act, a view that stopped, a server that went away) is found by
 a look each second at the latest, as is the head of the log, which tells whether a view is `late`:
-stopped or paused behind it, or for longer than its `max_lag`.
+stopped or paused behind it, or for longer than its `max_lag`. A query is late by itself if its
+answer does not come for as long, whatever the reason; that needs no look (`_notice`).
 
-A round may take a tenth of the time: after each there is a rest of nine times its length, at most
-a second. So a thousand watchers cost commands little, and learn of a change somewhat later. No
-connection is held between rounds. An error of the database ends no watching: it is late then, and
-goes on when the database is back. Any other error of a query is raised to its watchers.
+After each round there is a rest of nine times its length, at most a second. So rounds take a tenth
+of the time, and a thousand watchers cost commands little; where queries take longer than that, a
+round ends after about a second, and the rest of them have their turn in the next: half of the time
+at most. Between rounds no connection is held but by a query that is slow (`Asking`). An error of
+the database ends no watching: it is late then, and goes on when the database is back, without
+keeping others from their answers. Any other error of a query is raised to its watchers.
 """
 
 import asyncio
@@ -38,7 +41,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from diptych.errors import CheckpointDiverged, StoreClosed, StoreError
+from diptych.errors import StoreClosed, StoreError
+from diptych.read.asking import Asking
 from diptych.read.bus import Look, QueryBus
 from diptych.read.consistency import Consistency
 from diptych.read.database import ReadDatabase, Snapshot, Wanted
@@ -57,8 +61,8 @@ _LOOK_AGAIN: Final = 1.0
 _REST: Final = 9.0
 _SHORTEST_REST: Final = 0.002
 _LONGEST_REST: Final = 1.0
-_AT_ONCE: Final = 4
-"""Queries that are asked again at a time: there are few connections, and others need them."""
+_LONGEST_LOOK: Final = 10.0
+_TICK: Final = 0.25
 _SLICE: Final = 200
 _NO_WAIT: Final = timedelta(0)
 
@@ -84,6 +88,7 @@ class Live:
         self._moved: asyncio.Future[None] | None = None
         self._head, self._head_seen_at = 0, float("-inf")
         self._closed = False
+        self._asking = Asking(self._ask_again, self._hurry)
 
     def watch(
         self, query: Query[R], *, at_least: Token | None, tenant: str, timeout: timedelta
@@ -126,9 +131,11 @@ class Live:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        await self._asking.close()
 
     async def _run(self) -> None:
         loop, failed = asyncio.get_running_loop(), False
+        noticing = asyncio.create_task(self._notice(), name="diptych-live-late")
         try:
             while self._keep():
                 await self._wait()
@@ -138,7 +145,17 @@ class Live:
                 rest = _LONGEST_REST if failed else max(took * _REST, _SHORTEST_REST)
                 await asyncio.sleep(min(rest, _LONGEST_REST))
         finally:
+            noticing.cancel()
+            self._asking.cancel()
             self._task = None
+
+    async def _notice(self) -> None:
+        """Say that answers are late also while a look, or a query, does not come to an end."""
+        while True:
+            await asyncio.sleep(_TICK)
+            now = asyncio.get_running_loop().time()
+            for group in self._groups.values():
+                group.notice(now)
 
     def _keep(self) -> bool:
         """Forget what nobody watches any more; whether something is left."""
@@ -149,7 +166,8 @@ class Live:
 
     async def _wait(self) -> None:
         """Until a checkpoint may have moved, or it is time to look anyway."""
-        if any(each.due for each in self._watched()):
+        now = asyncio.get_running_loop().time()
+        if any(each.ready(now) for each in self._watched()):
             return
         with self._signal.waiting(self._goals()) as self._moved:
             await asyncio.wait([self._moved], timeout=_LOOK_AGAIN)
@@ -166,15 +184,20 @@ class Live:
         return goals
 
     async def _round(self, *, failed_before: bool) -> bool:
+        now = asyncio.get_running_loop().time()
         try:
-            await self._look_at_head()
-            await self._look()
-            await self._ask_again()
+            for group in self._groups.values():
+                group.missed(now)
+            async with asyncio.timeout(_LONGEST_LOOK):
+                await self._look_at_head()
+                await self._look()
+            await self._asking.round(self._watched())
         except Exception as error:  # noqa: BLE001 - who waits for an answer would wait for ever
             if not failed_before:
-                ours = None if isinstance(error, StoreError) else error
-                _log.warning("live queries lag, trying again: %s", error, exc_info=ours)
-            self._judge(missed=True)
+                ours = None if isinstance(error, (StoreError, TimeoutError)) else error
+                reason = str(error) or type(error).__name__
+                _log.warning("live queries lag, trying again: %s", reason, exc_info=ours)
+            self._judge()
             return False
         return True
 
@@ -199,21 +222,10 @@ class Live:
             watched.compare(look, rows)
         self._judge()
 
-    def _judge(self, *, missed: bool = False) -> None:
+    def _judge(self) -> None:
         now = asyncio.get_running_loop().time()
         for group in self._groups.values():
-            if missed:
-                group.missed(now)
             group.judge(head=self._head, now=now)
-
-    async def _ask_again(self) -> None:
-        due = [each for each in self._watched() if each.due]
-        for start in range(0, len(due), _AT_ONCE):
-            async with asyncio.TaskGroup() as tasks:
-                for each in due[start : start + _AT_ONCE]:
-                    tasks.create_task(self._ask_one(each))
-        if failed := [each.trouble for each in due if each.trouble is not None]:
-            raise failed[0]
 
     def _watched(self) -> list[Watched]:
         return [each for group in self._groups.values() for each in group.watched.values()]
@@ -230,19 +242,9 @@ class Live:
             on_timeout="stale",
         )
 
-    async def _ask_one(self, watched: Watched) -> None:
-        """A query that fails for the database is asked again in the next round."""
-        watched.trouble, query, tenant = None, watched.query, watched.tenant
-        try:
-            look = await self._ask(query, at_least=None, tenant=tenant, timeout=_NO_WAIT)
-        except CheckpointDiverged as error:
-            watched.fail(error)
-        except StoreError as error:
-            watched.trouble = error
-        except Exception as error:  # noqa: BLE001 - of the query's own code; its watchers get it
-            watched.fail(error)
-        else:
-            watched.show(look)
+    async def _ask_again(self, watched: Watched) -> Look[Any]:
+        query, tenant = watched.query, watched.tenant
+        return await self._ask(query, at_least=None, tenant=tenant, timeout=_NO_WAIT)
 
 
 async def _rows(

@@ -5,9 +5,8 @@ import asyncio
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
-from diptych.errors import StoreError
 from diptych.read.bus import Look
 from diptych.read.database import Standing, Stop, Wanted
 from diptych.read.model import ReadModel
@@ -17,6 +16,8 @@ from diptych.read.table import ViewTable
 from diptych.tokens import Token
 
 Standings = Mapping[Wanted, Standing]
+
+_LONGEST_REST: Final = 16.0
 
 Facts = tuple[tuple[int, bool, Stop | None, int] | None, ...]
 """How views stand, but for how far they are."""
@@ -50,10 +51,16 @@ class Seat:
 
 class Watched:
     """One query of one tenant. It is `due` while it may have another answer than its `look`; at
-    `place` that answer was, for all that is known, still right."""
+    `place` that answer was, for all that is known, still right. It is `late` if it has been due
+    for longer than `max_lag`, whatever keeps the answer: an error, a handler, too many others.
+
+    `failures` counts how often in a row it could not be asked again.
+    """
 
     place: Token
     due: bool
+    late: bool
+    due_since: float | None
     _right_at: Standings
 
     def __init__(self, group: "Group", query: Query[Any], look: Look[Any], *, tenant: str) -> None:
@@ -61,7 +68,7 @@ class Watched:
         self.key = _key(query, tenant)
         self._take(look)
         self._failure: tuple[Exception, TracebackType | None] | None = None
-        self.trouble: StoreError | None = None
+        self.asking, self.failures, self._rests_until = False, 0, float("-inf")
         self._seats: dict[Seat, None] = {}
 
     def sit(self) -> Seat:
@@ -100,6 +107,26 @@ class Watched:
         self._take(look)
         self.tell(unsettled=before.stale == after.stale and before.value == after.value)
 
+    def ready(self, now: float) -> bool:
+        """Whether it should be asked again."""
+        return self.due and not self.asking and now >= self._rests_until
+
+    def put_off(self, now: float) -> None:
+        """It could not be asked: not at once again, and later each time."""
+        self._rests_until = now + min(2.0**self.failures, _LONGEST_REST)
+        self.failures += 1
+
+    def notice(self, now: float, *, patience: float) -> None:
+        """See whether it has been due for too long."""
+        if not self.due:
+            self.due_since = None
+        elif self.due_since is None:
+            self.due_since = now
+        late = self.due_since is not None and now - self.due_since > patience
+        if late != self.late:
+            self.late = late
+            self.tell()
+
     def fail(self, error: Exception) -> None:
         """No more answers: every watcher gets the error, and who comes later begins anew."""
         self._failure = error, error.__traceback__
@@ -120,6 +147,7 @@ class Watched:
 
     def _take(self, look: Look[Any]) -> None:
         self.look, self.place, self._right_at = look, look.place, look.standings
+        self.late, self.due_since = False, None
         self.due = behind(look.standings, self.group.standings)  # it was not in the last look
         self._facts = facts_of(look.standings, self.group.wanted)
 
@@ -139,7 +167,7 @@ class Group:
         self.watched: dict[object, Watched] = {}
         self.standings, self.place = look.standings, look.place
         self.facts = facts_of(look.standings, self.wanted)
-        self.late = False
+        self.late = self._lags = False
         self._patience = min(model.max_lag for model in models).total_seconds()
         self._goal, self._since = 0, 0.0
         self._missing_since: float | None = None
@@ -168,14 +196,21 @@ class Group:
             self._goal, self._since, was_late = max(head, position), now, False
         stopped = any(each.stop is not None for each in self.standings.values())
         waiting = was_late or stopped or now - self._since > self._patience
-        late = (waiting and position < self._goal) or self._unseen(now)
+        self._lags = waiting and position < self._goal
+        self.notice(now)
+
+    def notice(self, now: float) -> None:
+        """See what time alone makes late: a look, or an answer, that does not come."""
+        late = self._lags or self._unseen(now)
         if late != self.late:
             self.late = late
             for watched in self.watched.values():
                 watched.tell()
+        for watched in self.watched.values():
+            watched.notice(now, patience=self._patience)
 
     def missed(self, now: float) -> None:
-        """Nobody could look."""
+        """A look has begun: until it ends nobody knows how the views stand."""
         if self._missing_since is None:
             self._missing_since = now
 

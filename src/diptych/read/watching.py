@@ -99,7 +99,8 @@ class Watching(Generic[R]):
             return None
         self._goal = place.position
         # The views may be there again, with an answer that nobody has asked for yet
-        stale = known.stale or watched.group.late or (self._shown.stale and watched.due)
+        late = watched.late or watched.group.late
+        stale = known.stale or late or (self._shown.stale and watched.due)
         if stale == self._shown.stale and known.value == self._shown.value:
             return None
         token = newer(place, self._at_least)

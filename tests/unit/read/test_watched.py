@@ -250,3 +250,41 @@ def test_an_answer_that_took_longer_than_a_look_is_due_again() -> None:
     seat.watched.compare(first, loaded(5))
     seat.watched.show(look("two", 2, balance=5))
     assert seat.watched.due
+
+
+def test_an_answer_that_does_not_come_is_late_until_one_is_shown() -> None:
+    first = look("one", 1, whole=True)
+    group, seat = watched_at(first)
+    group.look(at(2), as_of)
+    seat.watched.compare(first, {})
+    group.judge(head=2, now=0)
+    group.notice(10)
+    assert not seat.watched.late
+    group.look(at(2), as_of)  # that others can look does not help it
+    group.judge(head=2, now=11)  # longer than `max_lag`
+    assert (seat.watched.late, group.late) == (True, False)
+    seat.watched.show(look("two", 2, whole=True))
+    group.notice(12)
+    assert not seat.watched.late
+
+
+def test_a_look_that_does_not_end_makes_its_views_late() -> None:
+    group, _ = watched_at(look("one", 1))
+    group.missed(0)
+    group.missed(9)
+    group.notice(10)
+    assert not group.late
+    group.notice(11)
+    assert group.late
+    group.look(at(1), as_of)
+    group.judge(head=1, now=12)
+    assert not group.late
+
+
+def test_what_could_not_be_asked_rests_longer_each_time() -> None:
+    _, seat = watched_at(look("one", 1))
+    seat.watched.due, rests = True, []
+    for _ in range(7):
+        seat.watched.put_off(100)
+        rests.append(next(s for s in range(100) if seat.watched.ready(100 + s)))
+    assert rests == [1, 2, 4, 8, 16, 16, 16]
