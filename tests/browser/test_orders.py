@@ -174,6 +174,23 @@ async def test_an_act_that_is_refused_is_taken_back(visit: Visit, service: Proce
     await expect(visitor.order(name)).to_contain_text("Refused: It has been cancelled")
 
 
+async def test_an_item_is_in_the_list_though_the_one_before_it_was_refused(visit: Visit) -> None:
+    visitor, name = await visit(), somebody()
+    await visitor.place(name)
+    await visitor.sees(name, status="open", amount="7.00")
+    let_go = await visitor.hold("**/items")
+    dialog = visitor.page.get_by_role("dialog")
+    for product in ("sold-out", "kettle"):
+        await visitor.press("Add item", on=name)
+        await dialog.get_by_label("Product").fill(product)
+        await dialog.get_by_label("Unit price").fill("1.00")
+        await dialog.get_by_role("button", name="Add item").click()
+    await expect(visitor.order(name).locator(".amount")).to_have_text("9.00")
+    let_go()
+    await visitor.sees(name, status="open", amount="8.00")
+    await expect(visitor.log).to_contain_text("in the list")
+
+
 async def test_what_a_field_lacks_is_said_beside_it(visit: Visit) -> None:
     visitor = await visit()
     await visitor.place("  ")

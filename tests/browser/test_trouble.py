@@ -167,6 +167,34 @@ async def test_a_page_that_nobody_looks_at_gives_its_connections_up(visit: Visit
     await visitor.sees(name, status="open")
 
 
+async def test_a_page_that_is_shown_again_is_live_only_with_a_new_answer(visit: Visit) -> None:
+    visitor = await visit()
+    live = visitor.page.locator("#live")
+    await expect(live).to_have_text("Live")
+    await hide(visitor.page, hidden=True)
+    let_go = await visitor.hold("**/events?*")
+    await hide(visitor.page, hidden=False)
+    await expect(live).to_have_text("Loading", timeout=2_000)
+    let_go()
+    await expect(live).to_have_text("Live")
+
+
+async def test_a_connection_on_which_nothing_comes_any_more_is_given_up(visit: Visit) -> None:
+    """Heartbeats keep it; without them it may be half dead, which a browser does not notice."""
+    visitor = await visit()
+    live, page = visitor.page.locator("#live"), visitor.page
+    await page.clock.install()
+    await page.reload()
+    await expect(live).to_have_text("Live")
+    let_go = await visitor.hold("**/events?*")
+    await page.clock.run_for(30_000)
+    await expect(live).to_have_text("Live")
+    await page.clock.run_for(10_000)
+    await expect(live).to_have_text("Reconnecting", timeout=2_000)
+    let_go()
+    await expect(live).to_have_text("Live")
+
+
 async def hide(page: Page, *, hidden: bool) -> None:
     await page.evaluate(
         """(hidden) => {

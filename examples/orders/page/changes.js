@@ -1,7 +1,8 @@
 // Optimistic changes: what was asked for and is not in the list yet, laid over the list's rows.
 //
 // A change has `id`, the order's; `apply(row)`, the row as it is to be; `isIn(row)`, whether a row has
-// it already; and `made`, the row, if the order is new. It ends when the service has accepted it and
+// it already; `made`, the row, if the order is new; and `adds`, if it is one of several that each add to
+// the order. It ends when the service has accepted it and
 // the list shows it, or when it is refused: then the row is again what the list says, with a note.
 
 const MISSING_MS = 5_000;
@@ -23,8 +24,14 @@ export class Changes {
   }
 
   takeBack(change, words) {
+    change.refused = true;
     this.#changes.delete(change);
     this.#refused.set(change.id, words);
+  }
+
+  /** The changes under way that add to this order and are not in its row. */
+  adding(row) {
+    return [...this.#changes].filter((each) => each.adds && each.id === row.order_id && !each.isIn(row));
   }
 
   /** End the changes that these rows show. A new order may have gone to another page at once. */

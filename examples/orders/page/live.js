@@ -2,20 +2,25 @@
 
 const SOON_MS = 1_000;
 const LATE_MS = 15_000;
+const QUIET_MS = 37_500; // two heartbeats and a half: nobody is there any more
 
 /**
  * Watch a query. `on.answer` gets each answer; `on.state` gets "live", "stale" or "lost", with the
  * problem if the service named one. Returns a function that ends it. A browser allows a server six
- * connections for all of its tabs, so a hidden page gives its own up and comes back for a new answer.
+ * connections for all of its tabs, so a hidden page gives its own up and comes back for a new answer:
+ * until that is there it is "loading" again.
  */
 export function watch(path, on) {
   let source = null;
   let timer = 0;
+  let silence = 0;
   let wait = SOON_MS;
 
   function open() {
     close();
     const opened = (source = new EventSource(path));
+    for (const said of ["open", "answer", "stale", "heartbeat"]) opened.addEventListener(said, listen);
+    listen();
     opened.addEventListener("answer", (event) => {
       wait = SOON_MS;
       on.state("live");
@@ -30,6 +35,14 @@ export function watch(path, on) {
     });
   }
 
+  function listen() {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      on.state("lost");
+      open();
+    }, QUIET_MS);
+  }
+
   function again(problem) {
     close();
     on.state("lost", problem);
@@ -39,17 +52,20 @@ export function watch(path, on) {
 
   function close() {
     clearTimeout(timer);
+    clearTimeout(silence);
     source?.close();
     source = null;
   }
 
   function look() {
-    if (document.hidden) close();
-    else if (!source) open();
+    if (document.hidden) return close();
+    if (source) return;
+    on.state("loading");
+    open();
   }
 
   document.addEventListener("visibilitychange", look);
-  look();
+  if (!document.hidden) open();
   return () => {
     document.removeEventListener("visibilitychange", look);
     close();

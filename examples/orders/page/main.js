@@ -157,14 +157,18 @@ function act(name, row) {
 }
 
 function addItem(row, item, whose) {
+  const listed = answer.items.find((each) => each.order_id === row.order_id) ?? row;
+  const before = changes.adding(listed); // those of them that are refused add nothing
+  const expected = () => listed.item_count + before.filter((each) => !each.refused).length;
   const change = {
     id: row.order_id,
+    adds: true,
     apply: (shown) => ({
       ...shown,
       item_count: shown.item_count + 1,
       total_amount: sum(shown.total_amount, totalOf([item])),
     }),
-    isIn: (found) => found.item_count > row.item_count,
+    isIn: (found) => found.item_count > expected(),
   };
   submit(`Add ${item.product_id}: ${whose}`, change, "POST", `/orders/${row.order_id}/items`, item);
 }
