@@ -3,8 +3,8 @@
 The environment says where: PORT (8000), DATA (the folder of its files, `data`), DIPTYCH_LOG and
 DIPTYCH_READ (URLs that replace the files), WORKERS (how many processes answer, 1) and
 DIPTYCH_PROJECT (`off`: they answer only, and `diptych run` builds the views), OUTBOX (a folder
-that gets a confirmation of each new order). It listens on this
-machine only.
+that gets a confirmation of each new order), HOSTS (names that requests may be for, besides those of
+this machine). It listens on this machine only.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """The HTTP API of the order service: which request is which command or query."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,7 @@ from examples.orders.order import (
     Status,
 )
 from examples.orders.page_files import add_page
+from examples.orders.settings import LOCAL
 from examples.orders.summaries import GetCustomerOrders, GetOrder, SearchOrders
 
 
@@ -80,8 +82,12 @@ ROUTES: Final = [
 ]
 
 
-def create_api(app: Application, *, wait: timedelta = timedelta(seconds=2)) -> FastAPI:
-    """The service's routes; `wait` is how long a read may wait for the write that it is to see."""
+def create_api(
+    app: Application, *, hosts: Sequence[str] = LOCAL, wait: timedelta = timedelta(seconds=2)
+) -> FastAPI:
+    """The service's routes. `hosts` are the names that requests may be for, `wait` is how long a
+    read may wait for the write that it is to see.
+    """
     api = FastAPI(
         title="Orders",
         description="The reference order service of Diptych.",
@@ -94,6 +100,7 @@ def create_api(app: Application, *, wait: timedelta = timedelta(seconds=2)) -> F
         app,
         routes=ROUTES,
         problems={OrderNotFound: 404, CustomerNotFound: 404},
+        hosts=hosts,
         wait=wait,
         cookie=True,  # so that a browser reads its own writes
         whole_app=True,

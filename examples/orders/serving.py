@@ -24,7 +24,7 @@ async def answer(
     """
     async with application(settings) as app:
         started("\n".join(app.report()))
-        await serve(create_api(app), listener, stop=stop)
+        await serve(create_api(app, hosts=settings.hosts), listener, stop=stop)
 
 
 async def work(settings: Settings, worker: Worker) -> None:

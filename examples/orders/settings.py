@@ -1,18 +1,23 @@
 """Where and how the order service runs, as the environment says it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 MOST_WORKERS: Final = 64
+LOCAL: Final = ("127.0.0.1", "localhost", "[::1]")
+"""Were any name answered, one of somebody else's could lead here, and its pages could act here."""
+_HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`workers` is how many processes answer; `project` whether they build the views as well.
 
-    `outbox` is the folder for confirmations of orders; None: nobody gets any.
+    `outbox` is the folder for confirmations of orders; None: nobody gets any. `hosts` are the names
+    that requests may be for.
     """
 
     port: int
@@ -21,6 +26,7 @@ class Settings:
     workers: int
     project: bool
     outbox: Path | None = None
+    hosts: tuple[str, ...] = LOCAL
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -38,6 +44,7 @@ class Settings:
             workers=workers,
             project=_switch("DIPTYCH_PROJECT", environment.get("DIPTYCH_PROJECT") or "on"),
             outbox=Path(outbox) if (outbox := environment.get("OUTBOX")) else None,
+            hosts=(*LOCAL, *_hosts(environment.get("HOSTS") or "")),
         )
 
 
@@ -45,6 +52,13 @@ def _number(name: str, text: str, *, least: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
         raise ValueError(f"{name} must be a number from {least} to {most}, not {text!r}")
     return int(text)
+
+
+def _hosts(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    if not all(map(_HOST.fullmatch, names)):
+        raise ValueError(f"HOSTS must be names with commas between them, not {text!r}")
+    return names
 
 
 def _switch(name: str, text: str) -> bool:

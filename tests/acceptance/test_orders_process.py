@@ -104,6 +104,29 @@ def test_a_wrong_port_is_one_line(tmp_path: Path, port: str) -> None:
     one_line(ended, "PORT")
 
 
+def test_only_names_of_this_machine_and_those_of_the_setting_are_answered(tmp_path: Path) -> None:
+    with process(tmp_path / "data", HOSTS="shop.example, *.inside") as service:
+        service.start()
+        port = service.port
+        for host in (
+            f"127.0.0.1:{port}",
+            f"localhost:{port}",
+            f"[::1]:{port}",
+            "shop.example",
+            "a.inside",
+        ):
+            assert service.get("/livez", headers={"Host": host}).status_code == 200
+        for host in (f"evil.example:{port}", "inside", f"10.0.0.1:{port}"):
+            refused = service.get("/orders/search", headers={"Host": host})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "host")
+
+
+@pytest.mark.parametrize("hosts", ["http://shop", "a,,b", "*", "shop:80"])
+def test_wrong_hosts_are_one_line(tmp_path: Path, hosts: str) -> None:
+    ended = run_module("examples.orders", PORT="0", DATA=str(tmp_path), HOSTS=hosts)
+    one_line(ended, "HOSTS")
+
+
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

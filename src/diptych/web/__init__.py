@@ -18,6 +18,7 @@ from diptych.web.identity import (
 )
 from diptych.web.mount import Mount, mount
 from diptych.web.openapi import Document
+from diptych.web.origins import CrossSiteRequest
 from diptych.web.problems import Problem, Problems, RequestRefused, TimeLimit
 from diptych.web.reply import json_response
 from diptych.web.routes import (
@@ -37,6 +38,7 @@ __all__ = [
     "Allow",
     "Caller",
     "CommandRoute",
+    "CrossSiteRequest",
     "Document",
     "Edge",
     "Forbidden",

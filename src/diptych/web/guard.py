@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diptych.errors import ConfigurationError
 from diptych.web.deadline import Deadline
+from diptych.web.origins import Origins
 from diptych.web.problems import Problems, RequestRefused
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -73,8 +74,10 @@ class Guard:
         finish: Finish,
         limits: Limits | None = None,
         hosts: Sequence[str] = (),
+        origins: Origins | None = None,
     ) -> None:
         self._app, self._problems, self._finish = app, problems, finish
+        self._origins = origins or Origins()
         self._limits, self._hosts = limits or Limits(), TrustedHosts(hosts)
         self._deadline = Deadline(self._limits.body_seconds)
 
@@ -85,7 +88,8 @@ class Guard:
         body = _Body(receive, self._limits, self._deadline)
         answer = _Answer(scope, send, self._finish, body)
         try:
-            check_head(scope, self._limits, self._hosts)
+            found = check_head(scope, self._limits, self._hosts)
+            self._origins.check(scope["method"], found)
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
             return
@@ -201,8 +205,11 @@ class TrustedHosts:
         return name in self._exact or name.endswith(self._ends)
 
 
-def check_head(scope: Scope, limits: Limits, hosts: TrustedHosts) -> None:
-    """Raises: RequestRefused: URL or headers are too large, repeated, malformed or not for us."""
+def check_head(scope: Scope, limits: Limits, hosts: TrustedHosts) -> dict[bytes, bytes]:
+    """The headers by their names.
+
+    Raises: RequestRefused: URL or headers are too large, repeated, malformed or not for us.
+    """
     path = scope.get("raw_path") or scope["path"].encode(errors="replace")
     if len(path) + len(scope["query_string"]) > limits.url:
         raise RequestRefused(414, "url", f"at most {limits.url} bytes", limit=limits.url)
@@ -222,6 +229,7 @@ def check_head(scope: Scope, limits: Limits, hosts: TrustedHosts) -> None:
     if found.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(415, "content-encoding", "must be identity: nothing is unpacked here")
     _check_length(found, limits)
+    return found
 
 
 def too_large(limit: int) -> RequestRefused:

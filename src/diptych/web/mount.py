@@ -10,7 +10,7 @@ everything else.
 Our guard (limits, problems, headers) is around our routes only, unless the `whole_app` is ours.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -31,8 +31,9 @@ from diptych.web.endpoint import CommandEndpoint, Methods, QueryEndpoint
 from diptych.web.guard import Guard, Limits
 from diptych.web.identity import Allow, Identity, Policy
 from diptych.web.live import LiveEndpoint
-from diptych.web.mounting import MountedRoute, by_path, policies, refuse_bypass
+from diptych.web.mounting import MountedRoute, by_path, policies
 from diptych.web.openapi import Document
+from diptych.web.origins import Origins
 from diptych.web.problems import Answered, Problems
 from diptych.web.refusing import Refusing
 from diptych.web.routes import CommandRoute, LiveRoute, QueryRoute, Route
@@ -45,15 +46,16 @@ _NONE: Final[Mapping[type, Any]] = MappingProxyType({})
 class Mount:
     """What `mount` made of a FastAPI app, for routes of your own beside the mounted ones."""
 
-    def __init__(self, edge: Edge, policy: Policy, document: Document) -> None:
+    def __init__(self, edge: Edge, policy: Policy, document: Document, *, origins: Origins) -> None:
         self.document = document
-        self._edge, self._policy = edge, policy
+        self._edge, self._policy, self._origins = edge, policy, origins
 
     async def caller(self, request: Request, response: Response) -> Caller:
         """A dependency: `caller: Annotated[Caller, Depends(mounted.caller)]`.
 
-        Raises: what the identity raises.
+        Raises: CrossSiteRequest; what the identity raises.
         """
+        self._origins.check(request.method, dict(request.scope["headers"]))
         actor = await self._policy.actor(request)
         return Caller(actor, edge=self._edge, exchange=(request, response))
 
@@ -70,6 +72,7 @@ def mount(
     problems: Mapping[type[Exception], Answered] = _NONE,
     limits: Limits | None = None,
     hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
     wait: timedelta = timedelta(seconds=2),
     cookie: bool = False,
     whole_app: bool = False,
@@ -80,23 +83,23 @@ def mount(
     `identity` tells who asks, by what `security` (FastAPI's `HTTPBearer()`) says in OpenAPI; then
     nothing is allowed that no `allow` of a route, or of this mapping for messages of your own
     routes, allows. `problems` gives errors a status (`{OrderNotFound: 404}`), `hosts` are the names
-    that requests may be for, `wait` is how long a read waits for the write that it is to see, for
-    which `cookie` lets browsers carry the token. With `whole_app` all of `api` is guarded; without
-    `lifespan` you open and close `app`. Raises: ConfigurationError.
+    that requests may be for, `origins` other sites whose pages may change something, `wait` is how
+    long a read waits for the write that it is to see, for which `cookie` lets browsers carry the
+    token. With `whole_app` all of `api` is guarded; without `lifespan` you open and close `app`.
     """
-    refuse_bypass(api)
     policy = Policy(identity, policies(routes, allow, asked=identity is not None))
     edge, limits = Edge(app, policy, wait=wait, cookie=cookie), limits or Limits()
     document = _document(security, policy)
-    shell = _Shell(Problems(problems), edge, limits=limits, hosts=hosts, whole_app=whole_app)
+    trusted = Origins(origins)
+    guard = partial(Guard, finish=edge.finish, limits=limits, hosts=hosts, origins=trusted)
+    shell = _Shell(Problems(problems), guard, whole_app=whole_app)
     endpoints = _Endpoints(edge, policy, Problems(problems), limits=limits, prefix=prefix)
     for path, found in by_path(api, app, routes, prefix=prefix).items():
         shell.add(api, path, {each.method: endpoints.of(each) for each in found})
         document.add(path, found, guarded=policy.asks)
-    shell.install(api)
-    document.install(api)
+    shell.install(api, document)
     _compose_lifespan(api, app if lifespan else None, endpoints.stopping)
-    return Mount(edge, policy, document)
+    return Mount(edge, policy, document, origins=trusted)
 
 
 def _document(security: SecurityBase | None, policy: Policy) -> Document:
@@ -108,26 +111,17 @@ def _document(security: SecurityBase | None, policy: Policy) -> Document:
 class _Shell:
     """What is around the endpoints: the guard, and problems for what FastAPI answers."""
 
-    def __init__(
-        self,
-        problems: Problems,
-        edge: Edge,
-        *,
-        limits: Limits,
-        hosts: Sequence[str],
-        whole_app: bool,
-    ) -> None:
+    def __init__(self, problems: Problems, guard: Callable[..., Guard], *, whole_app: bool) -> None:
         self._problems, self._whole = problems, whole_app
-        self._guard = partial(
-            Guard, problems=problems, finish=edge.finish, limits=limits, hosts=hosts
-        )
+        self._guard = partial(guard, problems=problems)
 
     def add(self, api: FastAPI, path: str, methods: Mapping[str, ASGIApp]) -> None:
         each = Methods(methods)
         inner = each if self._whole else self._guard(each)
         api.router.routes.append(MountedRoute(path, inner, api=api, methods=methods))
 
-    def install(self, api: FastAPI) -> None:
+    def install(self, api: FastAPI, document: Document) -> None:
+        document.install(api)
         Refusing(self._problems).install(api, whole_app=self._whole)
         if self._whole:
             api.add_middleware(self._guard)

@@ -86,6 +86,7 @@ def by_path(
 
     Raises: ConfigurationError: an address twice, in the way of each other, or without a handler.
     """
+    refuse_bypass(api)
     found: dict[str, list[Route]] = {}
     for route in routes:
         if not app.handles(route.message):

@@ -33,6 +33,7 @@ from diptych.errors import (
     ViewNotReady,
 )
 from diptych.web.identity import Forbidden, Unauthorized
+from diptych.web.origins import CrossSiteRequest
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -41,6 +42,7 @@ _MAX_TEXT: Final = 300
 _STATUS: Final[dict[type[Exception], int]] = {
     Unauthorized: 401,
     Forbidden: 403,
+    CrossSiteRequest: 403,
     InvalidInput: 422,
     CommandIdReused: 422,
     Rejected: 409,
