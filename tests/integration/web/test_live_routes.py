@@ -212,9 +212,10 @@ async def test_who_has_no_name_leaves_some_streams_to_those_who_have_one() -> No
         housing(identity=bearer, limits=limits, allow={"CountDoors": anyone}) as s,
         AsyncExitStack() as streams,
     ):
+        clients = []  # one that is forgotten goes away
         for name in ("guest", "customer", "ada", "eve"):  # two of them known to nobody
-            client = await streams.enter_async_context(following(s.client, count, by(name)))
-            assert (await client.next()).data == 0
+            clients.append(await streams.enter_async_context(following(s.client, count, by(name))))
+            assert (await clients[-1].next()).data == 0
             if name == "customer":
                 for each in ("guest", "customer"):
                     refused = await s.client.get(count, headers=by(each))
