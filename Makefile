@@ -14,7 +14,6 @@ PEERS  := .venv-peers benchmarks/peers/node_modules
 # With byte code the many processes of the tests start in half the time, also where it is not wanted.
 test soak: export PYTHONDONTWRITEBYTECODE =
 
-
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -59,7 +58,7 @@ browser:  ## Install Chromium, which the tests of the page need, where that can 
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		command -v $$name >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing Chromium (apt-get)"; \
-		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
+		{ timeout 120 apt-get -qq update && timeout 300 apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
 	fi; command -v chromium >/dev/null || echo "There is no Chromium here: the page will NOT be tested."
 
 peers:  # What the benchmarks compare with, where it can be installed; they say what is missing
