@@ -210,7 +210,7 @@ READERS: Final = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("process", sa.Text, nullable=False),
     sa.Column("revisions", sa.Text, nullable=False),
-    sa.Column("alive_until", sa.DOUBLE_PRECISION, nullable=False),
+    sa.Column("alive_until", sa.DOUBLE_PRECISION, nullable=False),  # as the migration spells it
 )
 """One row for each application that only answers from this database; as `diptych_workers`, but that
 `revisions` are those that it reads."""

@@ -68,7 +68,7 @@ def cookie_token_of(headers: Headers) -> Token | None:
 
 
 def cookie_header(token: bytes, *, secure: bool) -> tuple[bytes, bytes]:
-    """For this session of the browser, for no script, not for requests that other sites begin."""
+    """Until the browser is closed, for no script, not for requests that other sites begin."""
     value = b"%s=%s; Path=/; HttpOnly; SameSite=Lax" % (COOKIE.encode(), token)
     return b"set-cookie", value + b"; Secure" if secure else value
 
